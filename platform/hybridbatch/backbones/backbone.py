@@ -1,0 +1,59 @@
+"""What all backbones share: prefixes, lengths, and the promise to make a tokenizer and an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from hybridbatch.spec.settings import Settings
+
+if TYPE_CHECKING:
+    from hybridbatch.backbones.encoders.text_encoder import TextEncoder
+
+
+@dataclass(frozen=True)
+class TrainingText:
+    """The text that a tokenizer may be trained on.
+
+    Attributes:
+        fingerprint: Fingerprint of the text.
+        texts: Returns a fresh iterator over it.
+        cache: Folder for trained tokenizers.
+    """
+
+    fingerprint: str
+    texts: Callable[[], Iterable[str]]
+    cache: Path
+
+
+class BackboneSettings(Settings):
+    """The settings that every backbone has.
+
+    Attributes:
+        kind: The registered name.
+        question_prefix: Put before every question (the paper: "Query:").
+        passage_prefix: Put before every passage (the paper: "Passage:").
+        question_tokens: Longest question in tokens, special tokens included; longer ones are cut.
+        passage_tokens: Longest passage in tokens.
+    """
+
+    kind: str
+    question_prefix: str = "Query: "
+    passage_prefix: str = "Passage: "
+    question_tokens: Annotated[int, Field(ge=4)] = 64
+    passage_tokens: Annotated[int, Field(ge=4)] = 256
+
+    def tokenizer(self, text: TrainingText) -> Any:
+        """Return a Hugging Face tokenizer."""
+        raise TypeError(f"{type(self).__name__} must say how its tokenizer is made")
+
+    def encoder(self, tokenizer: Any) -> TextEncoder:
+        """Return a new encoder; random weights follow torch's global generator, seeded by the caller."""
+        raise TypeError(f"{type(self).__name__} must say how its encoder is made")
+
+
+PoolingName = Literal["mean", "cls", "max", "last"]

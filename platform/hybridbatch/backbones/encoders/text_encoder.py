@@ -1,0 +1,57 @@
+"""The encoder of a dual encoder: a transformer, pooling, optional dense layers, unit length.
+
+Shape legend: B texts, T tokens, H width of the transformer, D width of the embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Pooling = Literal["mean", "cls", "max", "last"]
+
+
+def pool(states_BTH: Tensor, mask_BT: Tensor, pooling: Pooling) -> Tensor:
+    """Return one vector [B, H] per text from the states of its tokens.
+
+    Args:
+        states_BTH: States of all tokens.
+        mask_BT: 1 for tokens, 0 for padding, which lies to the right.
+        pooling: ``mean`` and ``max`` over the tokens, the first (``cls``) or the ``last`` token.
+    """
+    if pooling == "cls":
+        return states_BTH[:, 0]
+    if pooling == "last":
+        last_B = mask_BT.sum(dim=1) - 1
+        return states_BTH[torch.arange(len(last_B), device=last_B.device), last_B]
+    mask_BT1 = mask_BT.unsqueeze(-1)
+    if pooling == "max":
+        return states_BTH.masked_fill(mask_BT1 == 0, float("-inf")).amax(dim=1)
+    mask_BT1 = mask_BT1.to(states_BTH.dtype)
+    return (states_BTH * mask_BT1).sum(dim=1) / mask_BT1.sum(dim=1)
+
+
+class TextEncoder(nn.Module):
+    """Token ids to embeddings of unit length.
+
+    Args:
+        body: A Hugging Face encoder without its task head.
+        pooling: How token states become one vector.
+        dense: Layers after pooling (LaBSE and other sentence-transformers models have one).
+    """
+
+    def __init__(self, body: Any, pooling: Pooling, dense: Sequence[nn.Module] = ()) -> None:
+        super().__init__()
+        self.body, self.pooling, self.dense = body, pooling, nn.Sequential(*dense)
+        for name, parameter in body.named_parameters():
+            if name.startswith("pooler."):  # not used by any pooling here; DDP refuses unused parameters
+                parameter.requires_grad_(False)
+
+    def forward(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """Return embeddings [B, D] of unit length, float32."""
+        states_BTH = self.body(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        pooled_BH = self.dense(pool(states_BTH, mask_BT, self.pooling))
+        return nn.functional.normalize(pooled_BH.float(), dim=-1)

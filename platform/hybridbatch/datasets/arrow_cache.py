@@ -1,0 +1,135 @@
+"""Arrow files that are written once and memory-mapped from then on, shared by all processes of a node."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hybridbatch.foundation import fingerprint
+from hybridbatch.foundation.errors import UserError, readable_disk_errors
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # closes an Arrow IPC stream; a reader does not insist on it
+
+
+def cached_table(cache: Path, key: str, build: Callable[[], Iterable[pa.RecordBatch | pa.Table]]) -> Dataset:
+    """Return the memory-mapped table called ``key``, building it when it is not there or not whole.
+
+    Several processes may ask for the same key at once: each writes a draft of its own and renames it, and all drafts
+    hold the same content, because ``key`` names the content.
+
+    Args:
+        cache: The cache folder, safe to delete.
+        key: Name of the content, usable as a file name.
+        build: Yields the table in parts of one schema, at least one.
+
+    Raises:
+        StoreError: If the disk is full or read-only.
+    """
+    file = cache / "tables" / f"{key}.arrow"
+    if not _is_whole(file):
+        _write_whole(file, build())
+    from datasets import Dataset  # noqa: PLC0415 - takes a second to import
+
+    return Dataset.from_file(str(file))
+
+
+def column_of(rows: Dataset, name: str) -> pa.ChunkedArray:
+    """Return one column of a memory-mapped data set without copying it."""
+    return rows.data.column(name)
+
+
+def text_column(texts: Sequence[str], file: str | Path) -> pa.Array:
+    """Return ``texts`` as an Arrow column.
+
+    Raises:
+        UserError: If a text is not valid Unicode (half of a surrogate pair, from a broken JSON escape).
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        return pa.array(texts, type=pa.string())
+    except UnicodeEncodeError as error:
+        raise UserError(
+            "a text is not valid Unicode", file=file, seen=error.object, allowed="no lone surrogates such as \\ud83d"
+        ) from error
+
+
+def table_fingerprint(table: pa.Table, *more: object) -> str:
+    """Return the fingerprint of the content of a table of texts, whatever its chunks.
+
+    Args:
+        table: A table without nulls whose columns are all texts.
+        more: Further JSON-like values that belong to the content.
+    """
+    parts = [json.dumps([table.column_names, table.num_rows, *more], ensure_ascii=False).encode()]
+    for name in table.column_names:
+        digest, lengths = hashlib.sha256(), hashlib.sha256()
+        for chunk in table.column(name).chunks:
+            length_bytes, text_bytes = _buffers(chunk)
+            lengths.update(length_bytes)
+            digest.update(text_bytes)
+        parts += [lengths.digest(), digest.digest()]
+    return fingerprint.of_bytes(parts)
+
+
+def _buffers(chunk: pa.Array) -> tuple[bytes, memoryview]:
+    """Return the lengths of the texts of a chunk as int64, and their UTF-8 one after the other."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    texts = chunk.cast(pa.large_string())
+    _, offset_buffer, text_buffer = texts.buffers()
+    if not len(texts) or offset_buffer is None:
+        return b"", memoryview(b"")
+    offsets = np.frombuffer(offset_buffer, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    text = memoryview(text_buffer) if text_buffer is not None else memoryview(b"")
+    return np.diff(offsets).astype("<i8").tobytes(), text[int(offsets[0]) : int(offsets[-1])]
+
+
+def _is_whole(file: Path) -> bool:
+    """Return whether ``file`` is there and a complete Arrow stream with valid offsets and UTF-8."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        with file.open("rb") as stream:
+            stream.seek(-len(END_OF_STREAM), os.SEEK_END)
+            if stream.read() != END_OF_STREAM:
+                return False
+        with pa.memory_map(str(file)) as source:
+            pa.ipc.open_stream(source).read_all().validate(full=True)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
+
+
+def _write_whole(file: Path, parts: Iterable[pa.RecordBatch | pa.Table]) -> None:
+    import pyarrow as pa  # noqa: PLC0415
+
+    draft = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    with readable_disk_errors(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with draft.open("wb") as sink:
+                writer = None
+                for part in parts:
+                    writer = writer or pa.ipc.new_stream(sink, part.schema)
+                    writer.write(part)
+                if writer is None:
+                    raise ValueError(f"nothing to write into {file.name}: a table has at least one part")
+                writer.close()
+                sink.flush()
+                os.fsync(sink.fileno())
+            draft.replace(file)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise

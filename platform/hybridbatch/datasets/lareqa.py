@@ -1,0 +1,220 @@
+"""LAReQA's XQuAD-R and MLQA-R from their original JSON: a question is answered by the sentence that holds the answer.
+
+Source: Roy et al., LAReQA, arXiv 2004.05484. Not the paragraph-retrieval tasks of the same name in MTEB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from hybridbatch.datasets.memory_mapped import TaskColumns, store_task
+from hybridbatch.datasets.parallel_pairs import check_languages
+from hybridbatch.datasets.retrieval_task import RetrievalTask
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.registries import DATASETS
+from hybridbatch.spec.sources import DataLocation, SourceSettings
+
+Text = Annotated[str, Field(min_length=1)]
+Offset = Annotated[int, Field(ge=0)]
+
+
+class Answer(BaseModel):
+    """Where an answer starts in its paragraph, in characters."""
+
+    answer_start: Offset
+
+
+class Question(BaseModel):
+    """A question; the same ``id`` in another language is the same question."""
+
+    id: Text
+    question: Text
+    answers: Annotated[list[Answer], Field(min_length=1)]
+
+
+class Paragraph(BaseModel):
+    """A paragraph, its sentences, and where each starts and ends (half-open, in characters)."""
+
+    sentences: list[Text]
+    sentence_breaks: list[tuple[Offset, Offset]]
+    qas: list[Question]
+
+
+class Article(BaseModel):
+    """An article: a list of paragraphs."""
+
+    paragraphs: list[Paragraph]
+
+
+class LareqaFile(BaseModel):
+    """The file of one language, in the SQuAD format with sentences added."""
+
+    data: list[Article]
+
+    def numbered_paragraphs(self) -> Iterator[tuple[str, Paragraph]]:
+        """Yield each paragraph after its dotted path."""
+        for a, article in enumerate(self.data):
+            for p, paragraph in enumerate(article.paragraphs):
+                yield f"data.{a}.paragraphs.{p}", paragraph
+
+
+class LareqaSettings(SourceSettings):
+    """Settings that XQuAD-R and MLQA-R share.
+
+    A candidate is a sentence; candidates with equal texts are kept. A question has no relevant candidate in a language
+    in which it does not exist.
+
+    Attributes:
+        folder: Folder with one ``LANGUAGE.json`` each, absolute or below the data folder.
+    """
+
+    folder: Text
+
+    present: ClassVar[tuple[str, ...]]  # the languages of the complete data set
+    citation: ClassVar[str] = "Roy et al., LAReQA: Language-Agnostic Answer Retrieval from a Multilingual Pool, 2020"
+
+    def task(self, location: DataLocation) -> RetrievalTask:
+        """Load the questions and candidate sentences.
+
+        Raises:
+            UserError: If a file is missing or not in LAReQA's format; it names the file and the dotted path in it.
+        """
+        folder = location.resolve(self.folder)
+        languages = check_languages(self.dataset, self.languages, self.present)
+        _check_files(folder, languages)
+        columns = TaskColumns()
+        answers_of: dict[str, list[int]] = {}
+        for language in languages:
+            file = folder / f"{language}.json"
+            _add_language(columns, answers_of, language, file, read_lareqa(file))
+        columns.relevant.extend(answers_of[item] for item in columns.items)
+        return store_task(self.dataset, languages, location.cache, columns)
+
+
+@DATASETS.register("xquad-r")
+class XquadR(LareqaSettings):
+    """Settings of XQuAD-R."""
+
+    dataset: Literal["xquad-r"] = "xquad-r"
+    folder: Text = "eval/lareqa/xquad-r"
+
+    present: ClassVar[tuple[str, ...]] = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
+    description: ClassVar[str] = (
+        "LAReQA's XQuAD-R: 13,090 Wikipedia questions and 13,014 candidate sentences, parallel in 11 languages."
+    )
+    source: ClassVar[str] = "https://github.com/google-research-datasets/lareqa (xquad-r)"
+    licence: ClassVar[str] = "CC BY-SA 4.0"
+
+
+@DATASETS.register("mlqa-r")
+class MlqaR(LareqaSettings):
+    """Settings of MLQA-R."""
+
+    dataset: Literal["mlqa-r"] = "mlqa-r"
+    folder: Text = "eval/lareqa/mlqa-r"
+
+    present: ClassVar[tuple[str, ...]] = ("ar", "de", "en", "es", "hi", "vi", "zh")
+    description: ClassVar[str] = (
+        "LAReQA's MLQA-R: 4,199 Wikipedia questions, each in 2 to 4 of 7 languages, and 20,534 candidate sentences."
+    )
+    source: ClassVar[str] = "https://github.com/google-research-datasets/lareqa (mlqa-r, commit 354d67d)"
+    licence: ClassVar[str] = "CC BY-NC 4.0"
+
+
+def read_lareqa(file: Path) -> LareqaFile:
+    """Return the checked content of the file of one language.
+
+    Raises:
+        UserError: If it is not JSON, lacks a key or has a value of the wrong type.
+    """
+    try:
+        return LareqaFile.model_validate_json(file.read_bytes(), strict=True)
+    except OSError as error:
+        raise UserError("cannot read the file", file=file, seen=error.strerror) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join(str(part) for part in first["loc"])
+        broken = first["type"] == "json_invalid"
+        raise UserError(
+            "not valid JSON" if broken else first["msg"],
+            file=file,
+            path=path or None,
+            seen=first["msg"] if broken else first["input"],
+            allowed="LAReQA's format: data[].paragraphs[] with sentences, sentence_breaks and qas[] of id, question, "
+            "answers[].answer_start",
+            remedy="fetch the file again: it may have been cut off" if broken else None,
+        ) from error
+
+
+def _check_files(folder: Path, languages: Sequence[str]) -> None:
+    missing = [f"{language}.json" for language in languages if not (folder / f"{language}.json").is_file()]
+    if not missing:
+        return
+    raise UserError(
+        "the data is missing" if not folder.is_dir() else "files of the data set are missing",
+        file=folder,
+        seen="no such folder" if not folder.is_dir() else f"no {', '.join(missing)}",
+        allowed=f"a folder with {', '.join(f'{language}.json' for language in languages)}",
+        remedy="set HYBRIDBATCH_DATA to the folder that holds the data, or `folder` of this data set; "
+        "the files are at https://github.com/google-research-datasets/lareqa",
+    )
+
+
+def _add_language(
+    columns: TaskColumns, answers_of: dict[str, list[int]], language: str, file: Path, content: LareqaFile
+) -> None:
+    """Append questions and candidates of one language, and the rows of the answers to ``answers_of`` by question id."""
+    seen: dict[str, str] = {}
+    for place, paragraph in content.numbered_paragraphs():
+        if len(paragraph.sentences) != len(paragraph.sentence_breaks):
+            raise UserError(
+                "sentences and sentence_breaks differ in number",
+                file=file,
+                path=place,
+                seen=f"{len(paragraph.sentences)} sentences, {len(paragraph.sentence_breaks)} breaks",
+                allowed="as many breaks as sentences",
+            )
+        first = len(columns.candidates)
+        columns.candidates += paragraph.sentences
+        columns.candidate_languages += [language] * len(paragraph.sentences)
+        for q, question in enumerate(paragraph.qas):
+            path = f"{place}.qas.{q}"
+            _check_new(question.id, seen, file, path)
+            columns.items.append(question.id)
+            columns.languages.append(language)
+            columns.questions.append(question.question)
+            rows = answers_of.setdefault(question.id, [])
+            for a, answer in enumerate(question.answers):
+                where = f"{path}.answers.{a}.answer_start"
+                rows.append(first + _sentence_at(answer.answer_start, paragraph.sentence_breaks, file, where))
+
+
+def _check_new(identity: str, seen: dict[str, str], file: Path, path: str) -> None:
+    if identity in seen:
+        raise UserError(
+            "the same question id twice in one language",
+            file=file,
+            path=f"{path}.id",
+            seen=identity,
+            allowed=f"each id once; it stands at {seen[identity]} already",
+        )
+    seen[identity] = path
+
+
+def _sentence_at(start: int, breaks: Sequence[tuple[int, int]], file: Path, path: str) -> int:
+    """Return the number of the sentence whose span holds ``start``."""
+    for sentence, (begin, end) in enumerate(breaks):
+        if begin <= start < end:
+            return sentence
+    spans: Mapping[str, object] = {"start": start, "sentence_breaks": list(breaks)}
+    raise UserError(
+        "the answer starts in no sentence",
+        file=file,
+        path=path,
+        seen=spans,
+        allowed="an answer_start inside the span of one of the sentence_breaks",
+    )

@@ -1,0 +1,1 @@
+"""From embeddings to exact ranks, and from ranks to the score of every question."""

@@ -1,0 +1,142 @@
+"""Report text that stands in the training data.
+
+Texts are compared in NFKC, case-folded, without punctuation, symbols and spaces. A question or candidate of a report
+set counts as leaked when it equals a training query or passage, or stands inside one (a sentence in its paragraph). Two
+limits keep chance out: texts below :data:`~hybridbatch.datasets.text_identity.LEAST_EVIDENCE` characters are not
+compared at all (headings such as "Introduction" stand everywhere), and those below
+:data:`~hybridbatch.evaluation.contained_texts.WINDOW` characters only with whole texts. Paraphrases and translations
+are not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from hybridbatch.datasets.arrow_cache import column_of
+from hybridbatch.datasets.parallel_pairs import ParallelPairs
+from hybridbatch.datasets.retrieval_task import RetrievalTask
+from hybridbatch.datasets.text_identity import LEAST_EVIDENCE, is_evidence, normalised
+from hybridbatch.evaluation.contained_texts import WINDOW, Chunk, WantedTexts
+from hybridbatch.foundation.errors import UserError, shorten
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+SLICE = 500  # texts read at a time
+CHUNK = 1 << 20  # characters hashed at a time
+EXAMPLES = 3
+EXAMPLE_LENGTH = 120  # characters
+NOTHING_SHARED = "no training text equals or contains a report text after normalisation"
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Texts of one report set that stand in the training texts of one kind.
+
+    Attributes:
+        train: Name of the training set.
+        report: Name of the report set.
+        kind: Whether they stand in queries or in passages of the training set; in the report set they may be either.
+        count: Number of distinct texts of the report set, after normalisation.
+        examples: Up to :data:`EXAMPLES` of them as they stand in the report set, cut to :data:`EXAMPLE_LENGTH`.
+    """
+
+    train: str
+    report: str
+    kind: Literal["query", "passage"]
+    count: int
+    examples: tuple[str, ...]
+
+    def statement(self) -> str:
+        """Return the overlap in words."""
+        places = "queries" if self.kind == "query" else "passages"
+        texts = "1 text of {} stands" if self.count == 1 else f"{self.count} texts of {{}} stand"
+        return f"{texts.format(self.report)} in {places} of {self.train} after normalisation"
+
+
+def find_overlap(train: Sequence[ParallelPairs], report: Sequence[RetrievalTask]) -> list[Overlap]:
+    """Return where a training query or passage equals or contains a question or candidate of a report set.
+
+    Texts are read through the memory map, a chunk at a time; of report texts only hashes are kept.
+    """
+    wanted = [(task, _wanted(task)) for task in report]
+    overlaps: list[Overlap] = []
+    kinds: tuple[Literal["query", "passage"], ...] = ("query", "passage")
+    for pairs in train:
+        for kind in kinds:
+            found: list[set[int]] = [set() for _ in wanted]
+            for _, texts in _normalised_chunks(pairs.rows, kind) if wanted else ():
+                chunk = Chunk.of(texts)
+                for rows, (_, texts_wanted) in zip(found, wanted, strict=True):
+                    rows.update(texts_wanted.rows_W[texts_wanted.found_in(chunk)].tolist())
+            for rows, (task, _) in zip(found, wanted, strict=True):
+                if rows:
+                    examples = tuple(_text(task, row) for row in sorted(rows)[:EXAMPLES])
+                    overlaps.append(Overlap(pairs.name, task.name, kind, len(rows), examples))
+    return overlaps
+
+
+def refuse_overlap(overlaps: Sequence[Overlap], allow_reason: str | None) -> tuple[str, ...]:
+    """Return what is to be recorded about shared text beside every figure.
+
+    Args:
+        overlaps: What :func:`find_overlap` found.
+        allow_reason: The reason of ``data.allow_overlap``; None when it is not given.
+
+    Raises:
+        UserError: If there is an overlap and no reason to allow it.
+    """
+    if not overlaps:
+        return (NOTHING_SHARED,)
+    statements = tuple(overlap.statement() for overlap in overlaps)
+    if allow_reason is None:
+        raise UserError(
+            f"text of a report set stands in the training data: {'; '.join(statements)}",
+            path="data",
+            seen=overlaps[0].examples[0],
+            allowed="report sets that share no text with the training sets",
+            remedy="leave out the training set or the report set, or give data.allow_overlap with a reason, "
+            "which is recorded beside every figure",
+        )
+    return (*statements, f"allowed because: {allow_reason}")
+
+
+def _wanted(task: RetrievalTask) -> WantedTexts:
+    """Return the texts of a task: questions, then candidates, numbered through."""
+    wholes, windows, lengths, rows = [], [], [], []
+    for first_row, table in ((0, task.questions), (len(task.questions), task.candidates)):
+        for first, texts in _normalised_chunks(table, "text"):
+            chunk = Chunk.of(texts)
+            kept = np.flatnonzero([is_evidence(text, LEAST_EVIDENCE) for text in texts])
+            long = chunk.lengths_T[kept] >= WINDOW
+            wholes.append(chunk.wholes_T[kept])
+            windows.append(chunk.hashes(chunk.starts_T[kept], np.where(long, WINDOW, 0)))
+            lengths.append(chunk.lengths_T[kept])
+            rows.append(first_row + first + kept)
+    return WantedTexts.of(
+        np.concatenate(wholes), np.concatenate(windows), np.concatenate(lengths), np.concatenate(rows)
+    )
+
+
+def _text(task: RetrievalTask, row: int) -> str:
+    """Return a question or candidate by its number in :func:`_wanted`."""
+    questions = len(task.questions)
+    table, row = (task.questions, row) if row < questions else (task.candidates, row - questions)
+    return shorten(column_of(table, "text")[row].as_py(), EXAMPLE_LENGTH)
+
+
+def _normalised_chunks(rows: Dataset, column: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the normalised texts of a column in chunks of about equal size, each with the number of its first row."""
+    texts = column_of(rows, column)
+    first, chunk = 0, list[str]()
+    for start in range(0, len(texts), SLICE):
+        chunk += [normalised(text) for text in texts.slice(start, SLICE).to_pylist()]
+        if sum(map(len, chunk)) >= CHUNK:
+            yield first, chunk
+            first, chunk = first + len(chunk), []
+    if chunk or not first:
+        yield first, chunk

@@ -1,0 +1,84 @@
+"""Files and folders that are either whole or not there, also after a power cut."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hybridbatch.foundation.errors import readable_disk_errors
+
+
+def write_text(path: Path, text: str, durable: bool = True) -> None:
+    """Write ``text`` to ``path`` so that a reader sees the old content or the new, never a part.
+
+    With ``durable`` it also outlasts a power cut, at the price of a wait for the disk.
+    """
+    with readable_disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            with open(draft, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            os.replace(draft, path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write ``value`` as indented JSON, atomically; NaN and infinity are refused, since JSON has neither."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON value in ``path``."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def folder_written_whole(folder: Path) -> Iterator[Path]:
+    """Yield a draft folder that becomes ``folder`` when the block ends without an error.
+
+    Should somebody else have made ``folder`` meanwhile, theirs is replaced: both hold the same content, or ours is newer.
+    """
+    with readable_disk_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+        draft.mkdir()
+        try:
+            yield draft
+            for file in draft.rglob("*"):
+                if file.is_file():
+                    _sync(file)
+            _replace(draft, folder)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+
+def _replace(draft: Path, folder: Path) -> None:
+    if folder.exists():
+        old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
+        os.replace(folder, old)
+        os.replace(draft, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(draft, folder)
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,134 @@
+"""Errors that a person reads: where, what was seen, what is allowed, how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class HybridBatchError(Exception):
+    """Base of every error that is shown as a message instead of a traceback.
+
+    Args:
+        problem: One sentence that says what is wrong.
+        file: The file (or store) in which it was found.
+        path: The dotted path inside that file, or the record.
+        seen: The value that was found.
+        allowed: What would have been accepted.
+        remedy: What the reader can do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | Path | None = None,
+        path: str | None = None,
+        seen: object = None,
+        allowed: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.problem, self.file, self.path = problem, file, path
+        self.seen, self.allowed, self.remedy = seen, allowed, remedy
+        super().__init__(self.render())
+
+    def __reduce__(self) -> tuple[object, ...]:  # Ray sends errors between processes by pickling them
+        fields = (self.problem, str(self.file) if self.file else None, self.path)
+        return _rebuild, (type(self), *fields, self.seen, self.allowed, self.remedy)
+
+    def render(self) -> str:
+        """Return the message, one fact a line, in a fixed order."""
+        place = " -> ".join(str(part) for part in (self.file, self.path) if part)
+        lines = [f"{place}: {self.problem}" if place else self.problem]
+        if self.seen is not None:
+            lines.append(f"  seen:    {shorten(repr(self.seen))}")
+        if self.allowed:
+            lines.append(f"  allowed: {self.allowed}")
+        if self.remedy:
+            lines.append(f"  mend:    {self.remedy}")
+        return "\n".join(lines)
+
+
+def _rebuild(
+    kind: type[HybridBatchError],
+    problem: str,
+    file: str | None,
+    path: str | None,
+    seen: object,
+    allowed: str | None,
+    remedy: str | None,
+) -> HybridBatchError:
+    return kind(problem, file=file, path=path, seen=seen, allowed=allowed, remedy=remedy)
+
+
+class UserError(HybridBatchError):
+    """A mistake in what the user gave: a file, an option, a name."""
+
+
+class StoreError(HybridBatchError):
+    """A store (ledger, tracking, disk) that cannot be reached or written."""
+
+
+class TrialError(HybridBatchError):
+    """A trial that cannot give a result with these settings, such as one whose loss is not finite."""
+
+
+class ExperimentErrors(UserError):
+    """Every mistake found in one experiment file, shown together."""
+
+    def __init__(self, errors: list[HybridBatchError]) -> None:
+        self.errors = errors
+        Exception.__init__(self, self.render())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ExperimentErrors, (self.errors,)
+
+    def render(self) -> str:
+        """Return all messages, one after the other."""
+        return "\n".join(error.render() for error in self.errors)
+
+
+def shorten(text: str, limit: int = 300) -> str:
+    """Return ``text``, cut to ``limit`` characters with a mark where it was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return ``names`` as a sorted, readable list."""
+    return ", ".join(sorted(names))
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str | None:
+    """Return a remedy that names the closest of ``names``, or None when nothing is close."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else None
+
+
+@contextmanager
+def readable_disk_errors(folder: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into a :class:`StoreError` that says how much room is left."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        raise StoreError(
+            f"cannot write: {os.strerror(error.errno)}",
+            file=error.filename or folder,
+            seen=f"{free_megabytes(folder):.0f} MB free",
+            remedy="free some space or choose another --home, then run `hybridbatch resume`; "
+            "everything already recorded is kept",
+        ) from error
+
+
+def free_megabytes(folder: Path) -> float:
+    """Return the free space of the disk that holds ``folder``, in MB."""
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    stat = os.statvfs(existing)
+    return stat.f_bavail * stat.f_frsize / 1e6

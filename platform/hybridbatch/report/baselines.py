@@ -1,0 +1,127 @@
+"""Baselines over their seeds: how large each measure is, how far seeds scatter, and which differences exceed that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hybridbatch.report.collect import StudyTable, TrialRow
+
+MEASURES = ("map_mono", "map_cross", "map_multi", "rank_distance")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A measure over the seeds of one baseline.
+
+    Attributes:
+        mean: Its mean.
+        deviation: Its standard deviation (n - 1), None with one seed.
+        seeds: Number of seeds.
+    """
+
+    mean: float
+    deviation: float | None
+    seeds: int
+
+
+@dataclass(frozen=True)
+class BaselineGroup:
+    """The complete trials of one baseline on one data set.
+
+    Attributes:
+        baseline: Its name.
+        dataset: The data set; ``selection`` when the study has no report set.
+        trials: Numbers of the trials.
+        measures: Spread by measure.
+    """
+
+    baseline: str
+    dataset: str
+    trials: tuple[int, ...]
+    measures: dict[str, Spread]
+
+
+@dataclass(frozen=True)
+class BaselineDifference:
+    """The difference of two baselines in one measure, against the seed noise.
+
+    Attributes:
+        dataset: The data set.
+        measure: The measure.
+        first: Name of a baseline.
+        second: Name of another.
+        difference: Mean of ``first`` minus mean of ``second``.
+        pooled_deviation: Standard deviation over seeds, pooled over both; None when neither has two seeds.
+        ratio: Size of the difference in units of it; None without it, or when it is 0.
+    """
+
+    dataset: str
+    measure: str
+    first: str
+    second: str
+    difference: float
+    pooled_deviation: float | None
+    ratio: float | None
+
+
+def baseline_groups(table: StudyTable) -> list[BaselineGroup]:
+    """Return the baselines of a study, by report set, in order of their first trial."""
+    names = dict.fromkeys(row.result.baseline for row in table.complete if row.result.baseline)
+    groups = []
+    for dataset in table.report_sets or ("selection",):
+        for name in names:
+            rows = [row for row in table.complete if row.result.baseline == name]
+            of_set = [(row.result.number, _summary(row, dataset)) for row in rows]
+            of_set = [(number, summary) for number, summary in of_set if summary]
+            measures = {
+                measure: _spread([summary[measure] for _, summary in of_set if measure in summary])
+                for measure in MEASURES
+                if any(measure in summary for _, summary in of_set)
+            }
+            if measures:
+                groups.append(BaselineGroup(name, dataset, tuple(number for number, _ in of_set), measures))
+    return groups
+
+
+def baseline_differences(groups: Sequence[BaselineGroup]) -> list[BaselineDifference]:
+    """Return every pair of baselines on the same data set, by measure."""
+    pairs = [(a, b) for a, b in combinations(groups, 2) if a.dataset == b.dataset]
+    return [
+        _difference(a, b, measure)
+        for a, b in pairs
+        for measure in MEASURES
+        if measure in a.measures and measure in b.measures
+    ]
+
+
+def pooled_deviation(first: Spread, second: Spread) -> float | None:
+    """Return sqrt(((n1-1) s1^2 + (n2-1) s2^2) / (n1 + n2 - 2)), None when both have one seed."""
+    freedom = first.seeds + second.seeds - 2
+    if freedom < 1:
+        return None
+    squares = ((spread.seeds - 1) * (spread.deviation or 0.0) ** 2 for spread in (first, second))
+    return math.sqrt(sum(squares) / freedom)
+
+
+def _difference(first: BaselineGroup, second: BaselineGroup, measure: str) -> BaselineDifference:
+    a, b = first.measures[measure], second.measures[measure]
+    noise = pooled_deviation(a, b)
+    gap = a.mean - b.mean
+    ratio = abs(gap) / noise if noise else None
+    return BaselineDifference(first.dataset, measure, first.baseline, second.baseline, gap, noise, ratio)
+
+
+def _summary(row: TrialRow, dataset: str) -> dict[str, float]:
+    if dataset in row.result.report:
+        return row.result.report[dataset].summary
+    return row.selection if dataset == "selection" else {}
+
+
+def _spread(values: list[float]) -> Spread:
+    return Spread(fmean(values), stdev(values) if len(values) > 1 else None, len(values))

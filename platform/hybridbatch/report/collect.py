@@ -1,0 +1,174 @@
+"""A study's folder as one table: a row for each finished trial, with the best and the Pareto-optimal ones marked.
+
+Everything shown anywhere (``compare``, its JSON, the page) is taken from this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from hybridbatch.foundation import atomic
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.report.pareto import non_dominated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hybridbatch.spec.folders import StudyFolder, TrialFolder
+    from hybridbatch.spec.trial import TrialResult
+
+Direction = Literal["maximize", "minimize"]
+MIX = "batches.mix"
+
+
+@dataclass(frozen=True)
+class ObjectiveColumn:
+    """An objective: a measure of the selection set, and which way is better."""
+
+    metric: str
+    direction: Direction
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One finished trial.
+
+    Attributes:
+        result: Its result.
+        placed: The value that every searched path has in this trial, also for a baseline (whose ``params`` are empty).
+        selection: Measures on the selection set for the weights that were kept.
+        best: Whether it is the best complete trial by the first objective.
+        pareto: Whether no complete trial is better in one objective and at least as good in all others.
+    """
+
+    result: TrialResult
+    placed: dict[str, Any]
+    selection: dict[str, float]
+    best: bool = False
+    pareto: bool = False
+
+    @property
+    def name(self) -> str:
+        """The trial as people call it: ``7`` or ``2 hybrid``."""
+        return f"{self.result.number} {self.result.baseline}" if self.result.baseline else str(self.result.number)
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """A study as a table.
+
+    Attributes:
+        study: Its name.
+        experiment: The experiment as JSON, with every default written out.
+        objectives: What was optimised.
+        rows: Finished trials by number.
+        unfinished: Numbers of trials that were started and have no result.
+    """
+
+    study: str
+    experiment: dict[str, Any]
+    objectives: tuple[ObjectiveColumn, ...]
+    rows: tuple[TrialRow, ...]
+    unfinished: tuple[int, ...] = field(default=())
+
+    @property
+    def complete(self) -> tuple[TrialRow, ...]:
+        """The trials that ran to their end."""
+        return tuple(row for row in self.rows if row.result.state == "complete" and row.result.values is not None)
+
+    @property
+    def best(self) -> TrialRow | None:
+        """The best complete trial by the first objective, None when no trial is complete."""
+        return next((row for row in self.rows if row.best), None)
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The searched paths, the weights of the mix first."""
+        paths = dict.fromkeys(path for row in self.rows for path in row.result.params)
+        return tuple(sorted(paths, key=lambda path: (not path.startswith(MIX), path)))
+
+    @property
+    def report_sets(self) -> tuple[str, ...]:
+        """The data sets reported on by any trial."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.result.report))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of trials by state, ``unfinished`` ones included."""
+        states = dict.fromkeys(("complete", "pruned", "failed"), 0)
+        for row in self.rows:
+            states[row.result.state] += 1
+        return states | {"unfinished": len(self.unfinished)}
+
+
+def collect(study: StudyFolder) -> StudyTable:
+    """Read a study's folder.
+
+    Raises:
+        UserError: If there is no such study.
+    """
+    if not study.path.exists():
+        raise UserError("no study of this name", file=study.path, remedy="`hybridbatch status` lists the studies")
+    experiment: dict[str, Any] = atomic.read_json(study.experiment) if study.experiment.exists() else {}
+    rows, unfinished = [], []
+    for folder in study.trials():
+        result = folder.read_result()
+        if result is None:
+            unfinished.append(folder.number)
+        else:
+            rows.append((result, folder))
+    paths = {path for result, _ in rows for path in result.params}
+    objectives = _objectives(experiment, (result for result, _ in rows))
+    table = [TrialRow(result, _placed(folder, result, paths), _kept(result)) for result, folder in rows]
+    return StudyTable(study.name, experiment, objectives, _marked(table, objectives), tuple(unfinished))
+
+
+def _objectives(experiment: dict[str, Any], results: Iterable[TrialResult]) -> tuple[ObjectiveColumn, ...]:
+    stated = experiment.get("search", {}).get("objectives")
+    if stated:
+        return tuple(ObjectiveColumn(one["metric"], one["direction"]) for one in stated)
+    length = max((len(result.values) for result in results if result.values), default=1)
+    return tuple(ObjectiveColumn(f"objective {index + 1}", "maximize") for index in range(length))
+
+
+def _kept(result: TrialResult) -> dict[str, float]:
+    """Return the measures on the selection set at the step whose weights were kept, else at the last evaluation."""
+    at_best = [rung for rung in result.rungs if rung.step == result.best_step]
+    rungs = at_best or list(result.rungs)
+    return dict(rungs[-1].summary) if rungs else {}
+
+
+def _placed(folder: TrialFolder, result: TrialResult, paths: set[str]) -> dict[str, Any]:
+    file = folder.path / "spec.json"
+    experiment = atomic.read_json(file).get("experiment", {}) if file.exists() else {}
+    found = {path: result.params.get(path, _look_up(experiment, path)) for path in sorted(paths)}
+    return {path: value for path, value in found.items() if value is not None}
+
+
+def _look_up(experiment: dict[str, Any], path: str) -> Any:
+    """Return the value at a dotted path; for a batch kind its share of the mix, 0 when the mix is without it."""
+    if path.startswith(f"{MIX}."):
+        mix = experiment.get("batches", {}).get("mix", {})
+        total = sum(mix.values())
+        return mix.get(path.removeprefix(f"{MIX}."), 0.0) / total if total else None
+    value: Any = experiment
+    for key in path.split("."):
+        if isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        elif isinstance(value, dict) and key in value:
+            value = value[key]
+        else:
+            return None
+    return value
+
+
+def _marked(rows: list[TrialRow], objectives: tuple[ObjectiveColumn, ...]) -> tuple[TrialRow, ...]:
+    directions = [objective.direction for objective in objectives]
+    complete = [(row.result.number, row.result.values) for row in rows if row.result.values is not None]
+    if not complete:
+        return tuple(rows)
+    sign = 1 if directions[0] == "maximize" else -1
+    best = max(complete, key=lambda entry: (sign * entry[1][0], -entry[0]))[0]
+    front = non_dominated([values for _, values in complete], directions)
+    on_front = {number for (number, _), optimal in zip(complete, front, strict=True) if optimal}
+    return tuple(replace(row, best=row.result.number == best, pareto=row.result.number in on_front) for row in rows)

@@ -1,0 +1,109 @@
+"""A study for other programs: JSON with stable keys, and CSV.
+
+Keys of ``compare --json``:
+
+- ``study``: name.
+- ``objectives``: list of ``metric``, ``direction``.
+- ``counts``: trials by state: ``complete``, ``pruned``, ``failed``, ``unfinished``.
+- ``best``: number of the best complete trial by the first objective, or null.
+- ``pareto``: numbers of the Pareto-optimal trials.
+- ``trials``: list, by number: ``number``, ``baseline``, ``state``, ``reason``, ``seed``, ``best``, ``pareto``,
+  ``values`` (objective -> value, null unless complete), ``params`` (searched path -> value, also of baselines),
+  ``selection`` (measure -> value, of the weights that were kept), ``report`` (data set -> measure -> value), ``steps``,
+  ``best_step``, ``seconds`` (part -> seconds).
+- ``baselines``: list of ``baseline``, ``dataset``, ``trials`` (their numbers), ``measures`` (measure -> ``mean``,
+  ``deviation`` over seeds, ``seeds``).
+- ``differences``: list of ``dataset``, ``measure``, ``first``, ``second``, ``difference`` (first - second),
+  ``pooled_deviation`` over seeds, ``ratio`` (size of the difference in units of it).
+- ``leakage``: what is known of text shared between training and report sets.
+
+Numbers that are not finite are null.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from hybridbatch.report.baselines import baseline_differences, baseline_groups
+
+if TYPE_CHECKING:
+    from hybridbatch.report.collect import StudyTable, TrialRow
+
+
+def comparison_json(table: StudyTable) -> dict[str, Any]:
+    """Return what ``compare --json`` prints; the module's text documents the keys."""
+    groups = baseline_groups(table)
+    plain = {
+        "study": table.study,
+        "objectives": [asdict(objective) for objective in table.objectives],
+        "counts": table.counts(),
+        "best": table.best.result.number if table.best else None,
+        "pareto": [row.result.number for row in table.rows if row.pareto],
+        "trials": [_trial_json(table, row) for row in table.rows],
+        "baselines": [asdict(group) for group in groups],
+        "differences": [asdict(one) for one in baseline_differences(groups)],
+        "leakage": leakage(table),
+    }
+    finite: dict[str, Any] = _finite(plain)
+    return finite
+
+
+def comparison_csv(table: StudyTable) -> str:
+    """Return one CSV row a trial, with columns ``param:PATH``, ``selection:MEASURE``, ``report:SET:MEASURE``."""
+    rows = [_flat(_trial_json(table, row)) for row in table.rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def leakage(table: StudyTable) -> list[str]:
+    """Return every statement on text shared between training and report sets, each once."""
+    return list(dict.fromkeys(line for row in table.rows for line in row.result.leakage))
+
+
+def _trial_json(table: StudyTable, row: TrialRow) -> dict[str, Any]:
+    result = row.result
+    names = [objective.metric for objective in table.objectives]
+    return {
+        "number": result.number,
+        "baseline": result.baseline,
+        "state": result.state,
+        "reason": result.reason,
+        "seed": result.seed,
+        "best": row.best,
+        "pareto": row.pareto,
+        "values": dict(zip(names, result.values or [None] * len(names), strict=False)),
+        "params": dict(row.placed),
+        "selection": dict(row.selection),
+        "report": {name: dict(of_set.summary) for name, of_set in result.report.items()},
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "seconds": dict(result.seconds),
+    }
+
+
+def _flat(trial: dict[str, Any]) -> dict[str, Any]:
+    prefixes = {"values": "objective", "params": "param", "selection": "selection", "seconds": "seconds"}
+    flat: dict[str, Any] = {}
+    for key, value in trial.items():
+        if key == "report":
+            flat |= {f"report:{name}:{measure}": v for name, of_set in value.items() for measure, v in of_set.items()}
+        elif key in prefixes:
+            flat |= {f"{prefixes[key]}:{name}": inner for name, inner in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""The figures of a study, each with a caption that says what it shows."""

@@ -1,0 +1,72 @@
+"""Accuracy against language bias, with the Pareto front."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hybridbatch.report.figures.card import FRONT, FigureCard, axis_name, groups, hover, new_figure, tick_logarithmic
+from hybridbatch.report.pareto import non_dominated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hybridbatch.report.collect import StudyTable, TrialRow
+
+ACCURACY, BIAS = "map_multi", "rank_distance"
+_INTRO = (
+    "mAP over the pooled candidates of all languages against the mean distance between the ranks that one answer gets "
+    "in different languages. Best is the upper left. On the dotted line, the Pareto front, nothing is gained "
+    "in one without loss in the other. The star is the best trial by the first objective; diamonds are baselines."
+)
+_WIDE_RANGE = 3  # largest over smallest distance from which on the axis is logarithmic
+
+
+def tradeoff_cards(table: StudyTable) -> list[FigureCard]:
+    """Return the figure for the selection set and for each report set that has both measures."""
+
+    def on(dataset: str) -> Callable[[TrialRow], dict[str, float]]:
+        return lambda row: row.result.report[dataset].summary if dataset in row.result.report else {}
+
+    cards = [_card(table, "the selection set", lambda row: row.selection)]
+    cards += [_card(table, dataset, on(dataset)) for dataset in table.report_sets]
+    return [card for card in cards if card is not None]
+
+
+def _card(table: StudyTable, where: str, summary: Callable[[TrialRow], dict[str, float]]) -> FigureCard | None:
+    rows = tuple(row for row in table.complete if {ACCURACY, BIAS} <= summary(row).keys())
+    if not rows:
+        return None
+    points = {row.result.number: (summary(row)[BIAS], summary(row)[ACCURACY]) for row in rows}
+    distances = [distance for distance, _ in points.values()]
+    log = 0 < _WIDE_RANGE * min(distances) < max(distances)
+    figure = new_figure(f"{axis_name(BIAS)} (lower is fairer)", f"{axis_name(ACCURACY)} (higher is better)", log_x=log)
+    if log:
+        tick_logarithmic(figure, distances)
+    optimal = non_dominated(list(points.values()), ["minimize", "maximize"])
+    front = sorted(point for point, kept in zip(points.values(), optimal, strict=True) if kept)
+    figure.add_scatter(
+        x=[x for x, _ in front],
+        y=[y for _, y in front],
+        mode="lines",
+        line={"shape": "hv", "dash": "dot", "color": FRONT, "width": 1.5},
+        name="Pareto front",
+        hoverinfo="skip",
+    )
+    for name, colour, members in groups(table, rows):
+        figure.add_scatter(
+            x=[points[row.result.number][0] for row in members],
+            y=[points[row.result.number][1] for row in members],
+            mode="markers",
+            name=name,
+            marker={
+                "color": colour,
+                "symbol": ["star" if row.best else "circle" if name == "searched" else "diamond" for row in members],
+                "size": [17 if row.best else 10 for row in members],
+                "opacity": 0.9,
+                "line": {"width": 0},
+            },
+            text=[hover(row) for row in members],
+            hovertemplate="%{text}<br>distance %{x:.1f}, mAP %{y:.4f}<extra></extra>",
+        )
+    caption = f"The {len(rows)} complete trials, measured on {where}."
+    return FigureCard("Accuracy against language bias", f"On {where}", caption, figure, intro=_INTRO)

@@ -1,0 +1,64 @@
+"""How measures, paths and numbers are written for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+_MEASURES = {
+    "map_mono": "mAP mono",
+    "map_cross": "mAP cross",
+    "map_multi": "mAP multi",
+    "rank_distance": "rank distance",
+    "recall1_mono": "R@1 mono",
+    "recall1_cross": "R@1 cross",
+    "recall10_multi": "R@10 multi",
+}
+_COUNTED = ("rank_distance",)  # measured in ranks, not between 0 and 1
+_MINUTE, _HOUR = 60, 3600
+_LARGE = 10_000  # from here on four digits would lose the whole part of a number
+
+
+def measure_name(measure: str) -> str:
+    """Return a measure as a heading: ``mAP cross`` for ``map_cross``."""
+    return _MEASURES.get(measure, measure.replace("_", " "))
+
+
+def short_paths(paths: Iterable[str]) -> dict[str, str]:
+    """Return for each dotted path the shortest end of it that no other of ``paths`` has."""
+    kept = list(paths)
+    short = {}
+    for path in kept:
+        parts = path.split(".")
+        ends = (".".join(parts[-length:]) for length in range(1, len(parts) + 1))
+        short[path] = next((end for end in ends if sum(f".{other}".endswith(f".{end}") for other in kept) == 1), path)
+    return short
+
+
+def number(value: Any) -> str:
+    """Return a value with four significant digits, or as it is when it is no float; nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) and abs(value) < _LARGE else str(value)
+
+
+def measure_text(measure: str, value: float | None, *, signed: bool = False) -> str:
+    """Return a measure as tables of the field print it: ``.9123``, distances with one decimal; nothing for None."""
+    if value is None:
+        return ""
+    sign = "+" if signed else ""
+    if measure in _COUNTED:
+        return f"{value:{sign}.1f}"
+    digits = f"{value:{sign}.4f}"
+    return digits.replace("0.", ".", 1) if digits.lstrip("+-").startswith("0.") else digits
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as ``42 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    if seconds is None:
+        return ""
+    if seconds < _MINUTE:
+        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
+    if seconds < _HOUR:
+        return f"{int(seconds // _MINUTE)} min {int(seconds % _MINUTE):02d} s"
+    return f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE):02d} min"

@@ -1,0 +1,223 @@
+"""The page of a study: one HTML file that needs no network and no other file."""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hybridbatch.foundation import atomic
+from hybridbatch.report.baselines import MEASURES, baseline_differences, baseline_groups
+from hybridbatch.report.export import leakage
+from hybridbatch.report.figures.study import study_cards
+from hybridbatch.report.naming import duration, measure_name, measure_text, number, short_paths
+from hybridbatch.report.tables import difference_text, is_clear, spread_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hybridbatch.report.collect import StudyTable, TrialRow
+    from hybridbatch.report.figures.card import FigureCard
+
+TEMPLATES = Path(__file__).parent / "templates"
+_PACKAGES = ("packages", "package_lock", "lock")  # shown apart: hundreds of lines
+_ARROW = {"maximize": "↑", "minimize": "↓"}
+
+Cell = dict[str, Any]
+
+
+def write_page(table: StudyTable, path: Path, command: str | None = None) -> Path:
+    """Write the page of a study and return its path.
+
+    Args:
+        table: The study.
+        path: The HTML file.
+        command: The command that makes the study again; by default ``hybridbatch run experiment.json``, with the
+            experiment as the page shows it.
+    """
+    atomic.write_text(path, study_page(table, command))
+    return path
+
+
+def study_page(table: StudyTable, command: str | None = None) -> str:
+    """Return the page of a study as HTML; depends on the trial folders alone, not on the clock."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    cards = study_cards(table)
+    figures = [json.loads(card.figure.to_json()) if card.figure is not None else None for card in cards]
+    return environment.get_template("study.html.jinja").render(
+        table=table,
+        counts=table.counts(),
+        tiles=_tiles(table),
+        trial_columns=_trial_columns(table),
+        trial_rows=[_trial_cells(table, row) for row in table.rows],
+        report_tables=[_report_table(table, dataset) for dataset in table.report_sets],
+        baselines=_baselines(table),
+        differences=_differences(table),
+        measures=[measure_name(measure) for measure in MEASURES],
+        sections=_sections(cards),
+        unhappy=[row for row in table.rows if row.result.state != "complete"],
+        leakage=leakage(table),
+        provenance=_provenance(table),
+        packages=_packages(table),
+        command=command or "hybridbatch run experiment.json",
+        revisions=_revisions(table),
+        experiment=json.dumps(table.experiment, indent=2, ensure_ascii=False),
+        plotly_js=get_plotlyjs(),
+        figures_json=_for_script(figures),
+    )
+
+
+def _for_script(value: Any) -> str:
+    """Return JSON that cannot end the script element that it stands in."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _tiles(table: StudyTable) -> list[tuple[str, str]]:
+    counts = table.counts()
+    rest = [f"{counts[state]} {state}" for state in ("pruned", "failed", "unfinished") if counts[state]]
+    tiles = [("trials complete" + (f" ({', '.join(rest)})" if rest else ""), str(counts["complete"]))]
+    if table.best is not None and table.best.result.values is not None:
+        for objective, value in zip(table.objectives, table.best.result.values, strict=False):
+            name = f"{measure_name(objective.metric)} of the best"
+            tiles.append((name, measure_text(objective.metric, value)))
+        tiles.append(("best trial", table.best.name))
+    spent = sum(row.result.seconds.get("total", 0.0) for row in table.rows)
+    return [*tiles, ("time in all trials", duration(spent))]
+
+
+def _trial_columns(table: StudyTable) -> list[dict[str, Any]]:
+    objectives = [
+        _column(f"{measure_name(one.metric)} {_ARROW[one.direction]}", f"{one.metric}, {one.direction}")
+        for one in table.objectives
+    ]
+    short = short_paths(table.searched)
+    return [
+        _column("trial", "number in the study, and baseline", right=False),
+        _column("state", "complete, pruned or failed", right=False),
+        *objectives,
+        *(_column(short[path], path) for path in table.searched),
+        _column("seed", "training.seed"),
+        _column("steps", "optimizer steps done"),
+        _column("time", "wall time, evaluation included"),
+    ]
+
+
+def _column(name: str, hint: str, *, right: bool = True) -> dict[str, Any]:
+    return {"name": name, "hint": hint, "right": right}
+
+
+def _trial_cells(table: StudyTable, row: TrialRow) -> dict[str, Any]:
+    result = row.result
+    values = result.values or (None,) * len(table.objectives)
+    seconds = result.seconds.get("total")
+    cells = [_measure(one.metric, value) for one, value in zip(table.objectives, values, strict=False)]
+    cells += [_cell(row.placed.get(path)) for path in table.searched]
+    cells += [_cell(result.seed), _cell(result.steps), {"text": duration(seconds), "key": seconds, "right": True}]
+    return {"row": row, "cells": cells}
+
+
+def _cell(value: Any) -> Cell:
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"text": number(value), "key": value if numeric else number(value), "right": True}
+
+
+def _measure(measure: str, value: float | None) -> Cell:
+    return {"text": measure_text(measure, value), "key": value, "right": True}
+
+
+def _report_table(table: StudyTable, dataset: str) -> dict[str, Any]:
+    rows = [row for row in table.complete if dataset in row.result.report]
+    names = dict.fromkeys(name for row in rows for name in row.result.report[dataset].summary)
+    first = [name for name in (*MEASURES, "recall1_mono", "recall1_cross", "recall10_multi") if name in names]
+    ordered = [*first, *(name for name in names if name not in first)]
+    of_set = rows[0].result.report[dataset]
+    return {
+        "dataset": dataset,
+        "questions": of_set.questions,
+        "candidates": of_set.candidates,
+        "languages": sorted(of_set.multi),
+        "columns": [
+            _column("trial", "number in the study, and baseline", right=False),
+            *(_column(measure_name(name), name) for name in ordered),
+        ],
+        "rows": [
+            {"row": row, "cells": [_measure(name, row.result.report[dataset].summary.get(name)) for name in ordered]}
+            for row in rows
+        ],
+    }
+
+
+def _baselines(table: StudyTable) -> list[dict[str, Any]]:
+    return [
+        {"group": group, "cells": [spread_text(measure, group.measures.get(measure)) for measure in MEASURES]}
+        for group in baseline_groups(table)
+    ]
+
+
+def _differences(table: StudyTable) -> list[dict[str, Any]]:
+    found = baseline_differences(baseline_groups(table))
+    pairs = groupby(found, key=lambda one: (one.dataset, one.first, one.second))
+    rows = []
+    for (dataset, first, second), members in pairs:
+        by_measure = {one.measure: one for one in members}
+        cells = [
+            {"text": difference_text(by_measure.get(name)), "clear": is_clear(by_measure.get(name))}
+            for name in MEASURES
+        ]
+        rows.append({"dataset": dataset, "pair": f"{first} − {second}", "cells": cells})  # noqa: RUF001 (a minus)
+    return rows
+
+
+def _sections(cards: list[FigureCard]) -> list[dict[str, Any]]:
+    numbered = list(enumerate(cards))
+    found = [(title, list(members)) for title, members in groupby(numbered, key=lambda entry: entry[1].section)]
+    return [{"title": title, "intro": cards[0][1].intro, "cards": cards} for title, cards in found]
+
+
+def _provenance(table: StudyTable) -> list[tuple[str, list[str]]]:
+    """Return what the trials say of where they come from: a key, and every distinct value of it."""
+    found: dict[str, dict[str, None]] = {}
+    for row in table.rows:
+        for key, value in _leaves(row.result.provenance):
+            found.setdefault(key, {})[str(value)] = None
+    return [(key, list(values)) for key, values in found.items()]
+
+
+def _leaves(value: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, inner in value.items():
+        if not path and name in _PACKAGES:
+            continue
+        if isinstance(inner, dict):
+            yield from _leaves(inner, f"{path}{name}.")
+        elif inner is not None:
+            yield f"{path}{name}", inner
+
+
+def _packages(table: StudyTable) -> list[str]:
+    for row in reversed(table.rows):
+        packages = next((row.result.provenance[name] for name in _PACKAGES if row.result.provenance.get(name)), None)
+        if isinstance(packages, dict):
+            return [f"{name}=={version}" for name, version in sorted(packages.items())]
+        if packages:
+            return (
+                [str(line) for line in packages] if isinstance(packages, list | tuple) else str(packages).splitlines()
+            )
+    return []
+
+
+def _revisions(table: StudyTable) -> list[str]:
+    revisions = (row.result.provenance.get("git_revision") for row in table.rows)
+    return list(dict.fromkeys(str(revision) for revision in revisions if revision))

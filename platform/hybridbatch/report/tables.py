@@ -1,0 +1,154 @@
+"""A study for the terminal: rich tables of its trials, its report sets and its baselines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from hybridbatch.report.baselines import MEASURES, baseline_differences, baseline_groups
+from hybridbatch.report.naming import duration, measure_name, measure_text, number, short_paths
+
+if TYPE_CHECKING:
+    from hybridbatch.report.baselines import BaselineDifference, Spread
+    from hybridbatch.report.collect import StudyTable, TrialRow
+
+_STATE_STYLE = {"complete": "green", "pruned": "yellow", "failed": "red"}
+_ARROW = {"maximize": "↑", "minimize": "↓"}
+_ROUND = 10.0  # a ratio is shown without decimals from here on
+_CLEAR = 2.0  # a difference of so many standard deviations over seeds is shown in bold
+LEGEND = "★ best by the first objective   ◆ Pareto-optimal"
+
+
+def comparison(table: StudyTable) -> list[Table]:
+    """Return everything that ``compare`` prints, in order."""
+    tables = [trial_table(table)]
+    tables += [report_table(table, dataset) for dataset in table.report_sets]
+    for dataset in dict.fromkeys(group.dataset for group in baseline_groups(table)):
+        tables.append(baseline_table(table, dataset))
+        differences = difference_table(table, dataset)
+        tables += [differences] if differences.row_count else []
+    return tables
+
+
+def trial_table(table: StudyTable) -> Table:
+    """Return the trials: state, objectives (measured on the selection set), searched values, time."""
+    shown = _table(f"{table.study}: trials", LEGEND)
+    for heading in ("", "trial", "state"):
+        shown.add_column(heading, no_wrap=True)
+    for objective in table.objectives:
+        shown.add_column(f"{measure_name(objective.metric)} {_ARROW[objective.direction]}", justify="right")
+    for name in short_paths(table.searched).values():
+        shown.add_column(name, justify="right")
+    shown.add_column("steps", justify="right")
+    shown.add_column("time", justify="right", no_wrap=True)
+    for row in table.rows:
+        values = row.result.values or (None,) * len(table.objectives)
+        shown.add_row(
+            _mark(row),
+            row.name,
+            Text(row.result.state, style=_STATE_STYLE[row.result.state]),
+            *(measure_text(one.metric, value) for one, value in zip(table.objectives, values, strict=False)),
+            *(number(row.placed.get(path)) for path in table.searched),
+            str(row.result.steps),
+            duration(row.result.seconds.get("total")),
+            style="bold" if row.best else None,
+        )
+    return shown
+
+
+def report_table(table: StudyTable, dataset: str) -> Table:
+    """Return the measures of the complete trials on one report set."""
+    measures = _measures_on(table, dataset)
+    shown = _table(f"{table.study}: {dataset} (report set, looked at once at the end)")
+    shown.add_column("")
+    shown.add_column("trial", no_wrap=True)
+    for measure in measures:
+        shown.add_column(measure_name(measure), justify="right")
+    for row in table.complete:
+        if dataset in row.result.report:
+            summary = row.result.report[dataset].summary
+            cells = (measure_text(measure, summary.get(measure)) for measure in measures)
+            shown.add_row(_mark(row), row.name, *cells, style="bold" if row.best else None)
+    return shown
+
+
+def baseline_table(table: StudyTable, dataset: str) -> Table:
+    """Return mean and standard deviation over seeds of each baseline on one data set."""
+    shown = _table(f"{table.study}: baselines on {dataset}, mean ± standard deviation over seeds")
+    shown.add_column("baseline", no_wrap=True)
+    shown.add_column("seeds", justify="right")
+    for measure in MEASURES:
+        shown.add_column(measure_name(measure), justify="right")
+    for group in baseline_groups(table):
+        if group.dataset == dataset:
+            spreads = (spread_text(measure, group.measures.get(measure)) for measure in MEASURES)
+            shown.add_row(group.baseline, str(len(group.trials)), *spreads)
+    return shown
+
+
+def difference_table(table: StudyTable, dataset: str) -> Table:
+    """Return the difference of every pair of baselines on one data set, with its size in units of the seed noise."""
+    shown = _table(
+        f"{table.study}: differences on {dataset}", "(xN: N pooled standard deviations over seeds, bold from 2 on)"
+    )
+    shown.add_column("first - second")
+    for measure in MEASURES:
+        shown.add_column(measure_name(measure), justify="right")
+    by_pair: dict[tuple[str, str], dict[str, BaselineDifference]] = {}
+    for one in baseline_differences(baseline_groups(table)):
+        if one.dataset == dataset:
+            by_pair.setdefault((one.first, one.second), {})[one.measure] = one
+    for (first, second), measures in by_pair.items():
+        shown.add_row(f"{first} - {second}", *(_difference_cell(measures.get(measure)) for measure in MEASURES))
+    return shown
+
+
+def spread_text(measure: str, spread: Spread | None) -> str:
+    """Return ``.9123 ± .0021``, or the mean alone with one seed."""
+    if spread is None:
+        return ""
+    mean = measure_text(measure, spread.mean)
+    return mean if spread.deviation is None else f"{mean} ± {measure_text(measure, spread.deviation)}"
+
+
+def difference_text(one: BaselineDifference | None) -> str:
+    """Return ``+.0912 (x12)``: the difference, and its size in units of the seed noise."""
+    if one is None:
+        return ""
+    size = "" if one.ratio is None else f" (x{one.ratio:.{0 if one.ratio >= _ROUND else 1}f})"
+    return measure_text(one.measure, one.difference, signed=True) + size
+
+
+def is_clear(one: BaselineDifference | None) -> bool:
+    """Return whether a difference is at least twice the seed noise."""
+    return one is not None and one.ratio is not None and one.ratio >= _CLEAR
+
+
+def _difference_cell(one: BaselineDifference | None) -> Text:
+    return Text(difference_text(one), style="bold" if is_clear(one) else "")
+
+
+def _measures_on(table: StudyTable, dataset: str) -> tuple[str, ...]:
+    preferred = (*MEASURES, "recall1_mono", "recall1_cross", "recall10_multi")
+    there = {
+        name for row in table.complete if dataset in row.result.report for name in row.result.report[dataset].summary
+    }
+    return tuple(measure for measure in preferred if measure in there)
+
+
+def _mark(row: TrialRow) -> str:
+    return ("★" if row.best else "") + ("◆" if row.pareto else "")
+
+
+def _table(title: str, caption: str | None = None) -> Table:
+    return Table(
+        title=title,
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )

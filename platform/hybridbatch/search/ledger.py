@@ -1,0 +1,283 @@
+"""The ledger: an Optuna study in which every trial is asked once, run under one number and told once.
+
+A trial is RUNNING while a driver works on it under a lease. When the lease has lapsed (the driver was killed, or its machine
+is gone) the trial is handed out again under the same number. What is decided at a rung is recorded with the trial, so that a
+trial that reports the same rung again after a restart gets the same answer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import optuna
+from optuna.trial import TrialState
+
+from hybridbatch.foundation import fingerprint
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.search.distributions import contains, space_to_optuna
+from hybridbatch.search.ownership import LEASE_SECONDS, Owner, has_lapsed, lease
+from hybridbatch.search.planned import PlannedTrials, planned_trials, resolve
+from hybridbatch.search.seeded_sampler import SeededSampler
+from hybridbatch.search.storage import exclusive, open_storage, readable_store_errors
+from hybridbatch.spec.experiment import Experiment
+from hybridbatch.spec.trial import Rung, TrialResult
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+EXPERIMENT, PLANNED, LEASE, BASELINE, VERDICTS, REASON, MEASURES = (
+    "experiment",
+    "planned",
+    "lease",
+    "baseline",
+    "verdicts",
+    "reason",
+    "measures",
+)
+_TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial to run.
+
+    Attributes:
+        number: Its identity.
+        params: What the search chose, by dotted path.
+        baseline: Name of the baseline it replicates, or None.
+        experiment: The experiment with all that in place.
+    """
+
+    number: int
+    params: dict[str, Any]
+    baseline: str | None
+    experiment: Experiment
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Trials by state; their sum is what is planned."""
+
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    waiting: int
+
+
+class Ledger:
+    """The ledger of one study.
+
+    Args:
+        experiment: The experiment as the user wrote it.
+        url: URL of the Optuna storage.
+        trials: Searched trials, in place of ``search.trials``.
+
+    Raises:
+        StoreError: If the storage cannot be reached.
+        UserError: If a study of this name with another experiment is there already.
+    """
+
+    def __init__(self, experiment: Experiment, url: str, trials: int | None = None) -> None:
+        self.experiment, self.url, self.owner = experiment, url, Owner.this_process()
+        self.name = experiment.name
+        self._distributions = space_to_optuna(experiment.search.space)
+        self._mine: dict[int, int] = {}
+        self._renewal = threading.Event()
+        self.storage = open_storage(url)
+        with readable_store_errors(url), exclusive(self.storage, self.name):
+            self.study = optuna.create_study(
+                study_name=self.name,
+                storage=self.storage,
+                sampler=self._sampler(),
+                pruner=optuna.pruners.NopPruner(),
+                directions=[objective.direction for objective in experiment.search.objectives],
+                load_if_exists=True,
+            )
+            self._same_experiment()
+            attributes = self.study.user_attrs
+            self.plan = planned_trials(experiment, trials if trials is not None else attributes.get("trials"))
+            if attributes.get(PLANNED) != self.plan.total:
+                self.study.set_user_attr(PLANNED, self.plan.total)
+                self.study.set_user_attr("trials", trials)
+
+    def _sampler(self) -> SeededSampler:
+        search = self.experiment.search
+        sampler = cast(Any, search.sampler)
+        return SeededSampler(lambda seed: sampler.build(seed, search.space), search.seed, self._distributions)
+
+    def _same_experiment(self) -> None:
+        mine = identity(self.experiment)
+        theirs = self.study.user_attrs.get(EXPERIMENT)
+        if theirs is None:
+            self.study.set_user_attr(EXPERIMENT, mine)
+        elif theirs != mine:
+            raise UserError(
+                "a study of this name exists with another experiment",
+                path="name",
+                seen=self.name,
+                allowed="one experiment per study; only trials, resources and stores may change",
+                remedy="give the changed experiment another name, or use another --home",
+            )
+
+    def next_assignment(self) -> Assignment | None:
+        """Return a trial to run, or None when all are finished or in other hands.
+
+        First come trials that nobody works on any more, then new ones.
+        """
+        with readable_store_errors(self.url), exclusive(self.storage, self.name):
+            trials = self._trials()
+            for trial in trials:
+                lapsed = trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE))
+                if (lapsed or trial.state == TrialState.WAITING) and trial.number not in self._mine:
+                    return self._take(trial.number, trial._trial_id)
+            if len(trials) >= self.plan.total:
+                return None
+            trial_id = self.study.ask()._trial_id
+            return self._take(self.storage.get_trial_number_from_id(trial_id), trial_id)
+
+    def _take(self, number: int, trial_id: int) -> Assignment:
+        self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)  # from WAITING; changes nothing else
+        self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
+        baseline = None
+        if number < len(self.plan.baselines):
+            baseline = self.plan.baselines[number].name
+            self.storage.set_trial_user_attr(trial_id, BASELINE, baseline)
+        params = self._params(number, trial_id)
+        self._mine[number] = trial_id
+        return Assignment(number, params, baseline, resolve(self.experiment, self.plan, number, params))
+
+    def _params(self, number: int, trial_id: int) -> dict[str, Any]:
+        """Return the values of a trial, drawing those it has not got yet."""
+        first_of_search = len(self.plan.baselines)
+        if number < first_of_search:
+            self._record_baseline(number, trial_id)
+            return {}
+        fixed = self.plan.grid[number - first_of_search] if self.plan.grid else {}
+        trial = optuna.Trial(self.study, trial_id)
+        for path, distribution in self._distributions.items():
+            if path in fixed:
+                self.storage.set_trial_param(
+                    trial_id, path, distribution.to_internal_repr(fixed[path]), distribution
+                )
+            else:
+                trial._suggest(path, distribution)
+        return dict(self.storage.get_trial(trial_id).params)
+
+    def _record_baseline(self, number: int, trial_id: int) -> None:
+        """Let the sampler learn from a baseline where its values lie in the search space."""
+        content = resolve(self.experiment, self.plan, number, {}).model_dump(mode="json")
+        for path, distribution in self._distributions.items():
+            value: Any = content
+            for part in path.split("."):
+                value = value[int(part)] if isinstance(value, list) else (value or {}).get(part)
+            if contains(distribution, value):
+                self.storage.set_trial_param(trial_id, path, distribution.to_internal_repr(value), distribution)
+
+    def report(self, number: int, rung: Rung) -> bool:
+        """Record a rung; return whether the trial goes on.
+
+        The pruner looks at the first objective. Baselines always go on: they are there to be compared in full.
+        """
+        with readable_store_errors(self.url), exclusive(self.storage, self.name):
+            trial_id = self._id(number)
+            trial = self.storage.get_trial(trial_id)
+            if trial.state.is_finished():
+                return False
+            verdicts = dict(trial.user_attrs.get(VERDICTS, {}))
+            if str(rung.step) in verdicts:
+                return bool(verdicts[str(rung.step)])
+            value = rung.summary[self.experiment.search.objectives[0].metric]
+            self.storage.set_trial_intermediate_value(trial_id, rung.step, value)
+            go_on = number < len(self.plan.baselines) or self._goes_on(number, rung.step, value)
+            verdicts[str(rung.step)] = go_on
+            self.storage.set_trial_user_attr(trial_id, VERDICTS, verdicts)
+            return go_on
+
+    def _goes_on(self, number: int, step: int, value: float) -> bool:
+        pruner, training = cast(Any, self.experiment.search.pruner), self.experiment.training
+        if pruner is None or step >= training.steps or not pruner.is_rung(step, training.evaluate_every):
+            return True
+        sign = 1 if self.experiment.search.objectives[0].direction == "maximize" else -1
+        others = [
+            sign * trial.intermediate_values[step]
+            for trial in self._trials()
+            if trial.number != number and step in trial.intermediate_values
+        ]
+        return bool(pruner.goes_on(sign * value, others))
+
+    def tell(self, result: TrialResult) -> None:
+        """Record the outcome of a trial; a second time changes nothing."""
+        with readable_store_errors(self.url), exclusive(self.storage, self.name):
+            trial_id = self._id(result.number)
+            if not self.storage.get_trial(trial_id).state.is_finished():
+                if result.reason:
+                    self.storage.set_trial_user_attr(trial_id, REASON, result.reason)
+                measures = {name: one.summary for name, one in result.report.items()}
+                if measures:
+                    self.storage.set_trial_user_attr(trial_id, MEASURES, measures)
+                values = list(result.values) if result.values else None
+                self.study.tell(result.number, values, _TOLD[result.state], skip_if_finished=True)
+        self._mine.pop(result.number, None)
+
+    def release(self, number: int) -> None:
+        """Give a trial back unfinished, for whoever asks next."""
+        trial_id = self._mine.pop(number, None)
+        if trial_id is not None:
+            with readable_store_errors(self.url), exclusive(self.storage, self.name):
+                self.storage.set_trial_user_attr(trial_id, LEASE, None)
+                self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+    def unfinished(self) -> list[int]:
+        """Return the numbers of trials that are neither told nor in living hands."""
+        return [
+            trial.number
+            for trial in self._trials()
+            if not trial.state.is_finished() and has_lapsed(trial.user_attrs.get(LEASE))
+        ]
+
+    def counts(self) -> Counts:
+        """Return the trials by state. One whose driver is dead counts as waiting."""
+        trials = self._trials()
+        states = [trial.state for trial in trials]
+        running = sum(
+            trial.state == TrialState.RUNNING and not has_lapsed(trial.user_attrs.get(LEASE)) for trial in trials
+        )
+        finished = [states.count(_TOLD[name]) for name in ("complete", "pruned", "failed")]
+        waiting = max(self.plan.total, len(trials)) - sum(finished) - running
+        return Counts(*finished, running, waiting)
+
+    def keep_leases(self) -> None:
+        """Renew the leases of the trials in hand from a thread, until :meth:`close`."""
+
+        def renew() -> None:
+            while not self._renewal.wait(LEASE_SECONDS / 4):
+                for trial_id in list(self._mine.values()):
+                    try:
+                        self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
+                    except Exception:  # a locked or lost store: the next round tries again, the lease has some left
+                        time.sleep(1)
+
+        threading.Thread(target=renew, name="hybridbatch-leases", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop renewing and give back what is still in hand."""
+        self._renewal.set()
+        for number in list(self._mine):
+            self.release(number)
+        self.storage.engine.dispose()
+
+    def _id(self, number: int) -> int:
+        return self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self.storage.get_all_trials(self.study._study_id, deepcopy=False)
+
+
+def identity(experiment: Experiment) -> str:
+    """Return the fingerprint of what makes an experiment this one: all but its number of trials, resources and stores."""
+    content = experiment.model_dump(mode="json", exclude={"resources": True, "stores": True, "search": {"trials"}})
+    return fingerprint.of_json(content)

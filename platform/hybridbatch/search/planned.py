@@ -1,0 +1,87 @@
+"""Which trial a number stands for: baselines first, then searched trials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.search.samplers.grid import GridSettings
+from hybridbatch.spec import overrides
+from hybridbatch.spec.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One replicate of a baseline: the named settings with one seed."""
+
+    name: str
+    seed: int
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PlannedTrials:
+    """The trials of a study by number: what follows from the experiment alone.
+
+    Attributes:
+        baselines: Trials 0 to B - 1, seed by seed.
+        grid: Points of a grid search, trial B first; empty for other samplers.
+        total: Trials in all.
+    """
+
+    baselines: tuple[Baseline, ...]
+    grid: tuple[dict[str, Any], ...]
+    total: int
+
+
+def planned_trials(experiment: Experiment, trials: int | None = None) -> PlannedTrials:
+    """Return the trials of a study.
+
+    Args:
+        experiment: The experiment.
+        trials: Searched trials, in place of ``search.trials``.
+
+    Raises:
+        UserError: If the number of trials is missing, or a grid has a range without a list of values.
+    """
+    search = experiment.search
+    baselines = tuple(
+        Baseline(name, seed, {"training.seed": seed, **values})
+        for seed in search.baseline_seeds
+        for name, values in search.baselines.items()
+    )
+    wanted = search.trials if trials is None else trials
+    grid: tuple[dict[str, Any], ...] = ()
+    if isinstance(search.sampler, GridSettings):
+        try:
+            points = search.sampler.points(dict(search.space))
+        except ValueError as error:
+            raise UserError(str(error), path="search.sampler") from error
+        grid = tuple(points[:wanted])
+        searched = len(grid)
+    elif wanted is not None:
+        searched = wanted
+    elif search.space:
+        raise UserError(
+            "the number of trials is missing",
+            path="search.trials",
+            allowed="a whole number; only the grid sampler knows it by itself",
+        )
+    else:
+        searched = 0 if baselines else 1
+    if searched > 1 and not search.space:
+        raise UserError(
+            "several trials without anything to search would all be the same",
+            path="search.space",
+            seen=f"search.trials: {searched}",
+            remedy="name a range under search.space, or several seeds: `training.seed: {choice: [0, 1]}`",
+        )
+    return PlannedTrials(baselines, grid, len(baselines) + searched)
+
+
+def resolve(experiment: Experiment, plan: PlannedTrials, number: int, params: dict[str, Any]) -> Experiment:
+    """Return the experiment of trial ``number``, in which ``params`` were chosen by the search."""
+    if number < len(plan.baselines):
+        return overrides.apply(experiment, plan.baselines[number].values)
+    return overrides.apply(experiment, overrides.with_complements(experiment.search.space, params))

@@ -1,0 +1,1 @@
+"""Pruners, one file each: which trials are not worth their remaining steps."""

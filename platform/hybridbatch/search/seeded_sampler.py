@@ -1,0 +1,63 @@
+"""A sampler whose every draw follows from (study seed, trial number): a restart changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from optuna.samplers import BaseSampler
+
+from hybridbatch.foundation.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+_SEED_BITS = 32  # what numpy's legacy generator, used by Optuna, takes
+
+
+class SeededSampler(BaseSampler):
+    """Makes a fresh sampler for each trial, seeded by the study's seed and the trial's number.
+
+    One sampler with one stream of random numbers would, after a restart, ask the points of its first trials again.
+
+    Args:
+        build: Makes a sampler from a seed.
+        seed: Seed of the study.
+        space: The whole search space, so that every trial is drawn from all of it.
+    """
+
+    def __init__(self, build: Callable[[int], BaseSampler], seed: int, space: dict[str, BaseDistribution]) -> None:
+        self._build, self._seed, self._space = build, seed, space
+        self._samplers: dict[int, BaseSampler] = {}
+
+    def _of(self, trial: FrozenTrial) -> BaseSampler:
+        if trial.number not in self._samplers:
+            seed = derive_seed(self._seed, "sampler", trial.number) % (1 << _SEED_BITS)
+            self._samplers = {trial.number: self._build(seed)}
+        return self._samplers[trial.number]
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return the whole space; Optuna would take what all finished trials have in common."""
+        return self._space
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return values drawn together."""
+        return self._of(trial).sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Return one value drawn on its own."""
+        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Let the trial's sampler prepare."""
+        self._of(trial).before_trial(study, trial)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: Any, values: Any) -> None:
+        """Let the trial's sampler take note of the outcome."""
+        self._of(trial).after_trial(study, trial, state, values)

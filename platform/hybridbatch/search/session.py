@@ -1,0 +1,154 @@
+"""A study being worked on: ledger, folders, tracking and archive, in the order that loses nothing.
+
+    assignment -> spec.json -> (the trial runs) -> result.json -> ledger -> tracking -> archive
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Protocol
+
+from hybridbatch.foundation import atomic
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.search.archive import archive_folder
+from hybridbatch.search.ledger import Assignment, Counts, Ledger
+from hybridbatch.spec.experiment import Experiment
+from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder
+from hybridbatch.spec.sources import DataLocation
+from hybridbatch.spec.trial import Rung, TrialResult, TrialSpec
+from hybridbatch.tracking.projection import ProjectionReport, project_study
+from hybridbatch.tracking.store import TrackingStore
+from hybridbatch.tracking.writer import TrackingWriter
+
+_log = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Whoever watches a study: the live table, a test."""
+
+    def started(self, spec: TrialSpec, folder: TrialFolder) -> None:
+        """A trial starts or goes on."""
+
+    def reported(self, number: int, rung: Rung, goes_on: bool) -> None:
+        """A trial reached a rung."""
+
+    def finished(self, result: TrialResult) -> None:
+        """A trial is finished."""
+
+
+class StudySession:
+    """One driver's work on one study.
+
+    Args:
+        experiment: The experiment.
+        home: The home folder.
+        data_root: Folder that relative paths of data sets start from.
+        trials: Searched trials, in place of ``search.trials``.
+        observer: Is told what happens.
+    """
+
+    def __init__(
+        self, experiment: Experiment, home: HomeFolder, data_root: Path, trials: int | None, observer: Observer
+    ) -> None:
+        self.experiment, self.home, self.observer = experiment, home, observer
+        self.location = DataLocation(data_root, home.cache)
+        self.folder: StudyFolder = home.study(experiment.name)
+        self.ledger = Ledger(experiment, ledger_url(experiment, home), trials)
+        atomic.write_text(self.folder.experiment, experiment.model_dump_json(indent=1) + "\n")
+        self.store = tracking_store(experiment, home)
+        self.writer = TrackingWriter(self.folder, self.store)
+        self.told_from_folders = self._tell_what_is_finished()
+        self.ledger.keep_leases()
+
+    def _tell_what_is_finished(self) -> int:
+        """Tell the ledger of trials that finished while nobody listened; return how many."""
+        told = 0
+        for number in self.ledger.unfinished():
+            result = self.folder.trial(number).read_result()
+            if result is not None:
+                self.ledger.tell(result)
+                told += 1
+        return told
+
+    def next_trial(self) -> TrialSpec | None:
+        """Return a trial to run, its spec written to its folder; None when there is none for this driver."""
+        while (assignment := self.ledger.next_assignment()) is not None:
+            folder = self.folder.trial(assignment.number)
+            result = folder.read_result()
+            if result is None:
+                spec = self._spec(assignment, folder)
+                self.observer.started(spec, folder)
+                return spec
+            self.finish(result)
+        return None
+
+    def _spec(self, assignment: Assignment, folder: TrialFolder) -> TrialSpec:
+        if (folder.path / "spec.json").exists():
+            return folder.read_spec()  # begun before: what the folder says is what was begun
+        spec = TrialSpec(
+            study=self.folder.name,
+            number=assignment.number,
+            params=assignment.params,
+            baseline=assignment.baseline,
+            experiment=assignment.experiment,
+        )
+        folder.write_spec(spec)
+        return spec
+
+    def report(self, number: int, rung: Rung) -> bool:
+        """Record a rung; return whether the trial goes on."""
+        goes_on = self.ledger.report(number, rung)
+        self.observer.reported(number, rung, goes_on)
+        return goes_on
+
+    def finish(self, result: TrialResult) -> None:
+        """Record a result that lies in its folder."""
+        folder = self.folder.trial(result.number)
+        self.ledger.tell(result)
+        self.writer.submit(folder)
+        if self.experiment.stores.archive:
+            archive_folder(folder.path, f"{self.experiment.stores.archive}/{self.folder.name}/{folder.path.name}")
+        self.observer.finished(result)
+
+    def counts(self) -> Counts:
+        """Return the trials by state."""
+        return self.ledger.counts()
+
+    def close(self) -> ProjectionReport:
+        """Give back what is unfinished, and bring tracking up to date; return what tracking has to say."""
+        self.ledger.close()
+        self.writer.close(timeout=120)
+        return project_study(self.folder, self.store)
+
+
+def ledger_url(experiment: Experiment, home: HomeFolder) -> str:
+    """Return the URL of the ledger of an experiment."""
+    return experiment.stores.ledger or home.ledger_url
+
+
+def tracking_store(experiment: Experiment, home: HomeFolder) -> TrackingStore:
+    """Return the MLflow store of an experiment."""
+    url = experiment.stores.tracking
+    return TrackingStore(url) if url else TrackingStore(home.tracking_url, home.artifacts)
+
+
+def load_study(home: HomeFolder, name: str) -> Experiment:
+    """Return the experiment of a study.
+
+    Raises:
+        UserError: If there is no such study.
+    """
+    from hybridbatch.spec.reader import validate
+
+    folder = home.study(name)
+    if not folder.experiment.exists():
+        there = [study.name for study in home.studies()]
+        raise UserError(
+            "no such study",
+            file=home.path,
+            seen=name,
+            allowed=", ".join(there) or "none yet",
+            remedy="`hybridbatch run FILE` makes one; another home folder is named with --home",
+        )
+    return validate(atomic.read_json(folder.experiment), folder.experiment)

@@ -1,0 +1,110 @@
+"""The storage of the ledger: opening it, and one lock for all drivers of a study."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hybridbatch.foundation import fingerprint
+from hybridbatch.foundation.errors import StoreError
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
+_BUSY_SECONDS = 60  # how long SQLite waits for another writer
+_LOCK_POLL = 0.02
+
+
+def hide_password(url: str) -> str:
+    """Return ``url`` with its password replaced by ``***``."""
+    return re.sub(r"(://[^:/@\s]*:)[^@\s]*@", r"\1***@", url)
+
+
+def open_storage(url: str) -> RDBStorage:
+    """Return the Optuna storage at ``url``, made on first use.
+
+    Raises:
+        StoreError: If it cannot be reached, or its driver is missing.
+    """
+    import optuna
+    from sqlalchemy import event
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sqlite = url.startswith("sqlite:///")
+    if sqlite:
+        with readable_store_errors(url):
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    arguments: dict[str, Any] = {"connect_args": {"timeout": _BUSY_SECONDS}} if sqlite else {"pool_pre_ping": True}
+    try:
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=arguments)
+        if sqlite:
+            # Readers go on while somebody writes, and a killed writer leaves nothing half-written.
+            event.listen(storage.engine, "connect", lambda connection, _: connection.execute("PRAGMA journal_mode=WAL"))
+            storage.engine.dispose()
+            with storage.engine.connect():
+                pass
+    except (SQLAlchemyError, ImportError, ValueError, OSError) as error:
+        raise _unreachable(url, error) from error
+    return storage
+
+
+@contextmanager
+def readable_store_errors(url: str) -> Iterator[None]:
+    """Turn what a database raises into a :class:`StoreError` that names the store, without its password."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError, OSError) as error:
+        raise _unreachable(url, error) from error
+
+
+def _unreachable(url: str, error: BaseException) -> StoreError:
+    cause: BaseException = error
+    while cause.__cause__ is not None and cause.__cause__ is not cause:
+        cause = cause.__cause__
+    text = hide_password(str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__)
+    full = "disk is full" in text or "No space left" in text
+    return StoreError(
+        "the ledger cannot be written: the disk is full" if full else "the ledger cannot be reached",
+        file=hide_password(url),
+        path="stores.ledger",
+        seen=text,
+        allowed="a URL that SQLAlchemy can open, such as sqlite:////folder/ledger.db or postgresql+psycopg://user@host/name",
+        remedy="free some space, then run `hybridbatch resume`; everything already recorded is kept"
+        if full
+        else "check that the server runs, the URL and the password; for PostgreSQL: pip install 'hybridbatch[postgresql]'",
+    )
+
+
+@contextmanager
+def exclusive(storage: RDBStorage, study: str) -> Iterator[None]:
+    """Let one driver at a time decide who gets which trial: across processes, and across machines with PostgreSQL.
+
+    The lock goes with its holder: a killed driver leaves none behind.
+    """
+    url = storage.engine.url
+    key = int(fingerprint.of_texts(["ledger", study]), 16) >> 1  # PostgreSQL takes signed 64-bit keys
+    if url.get_backend_name() == "postgresql":
+        with storage.engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock({key})")
+            try:
+                yield
+            finally:
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
+        return
+    with open(f"{url.database}.{study}.lock", "w", encoding="utf-8") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(_LOCK_POLL)
+        yield

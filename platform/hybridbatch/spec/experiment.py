@@ -1,0 +1,217 @@
+"""The experiment: everything that an experiment file can say, validated and frozen."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from hybridbatch.foundation.errors import one_of
+from hybridbatch.foundation.registries import BACKBONES, BATCH_KINDS, DATASETS, PRUNERS, SAMPLERS
+from hybridbatch.spec.names import NAME_PATTERN
+from hybridbatch.spec.resources import Resources, Stores
+from hybridbatch.spec.search_space import Choice, IntegerRange, LogUniform, Uniform, distribution_name
+from hybridbatch.spec.settings import ChosenFrom, Settings
+from hybridbatch.spec.sources import SourceSettings
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+Source = Annotated[SourceSettings, ChosenFrom(DATASETS, "dataset")]
+
+
+class AllowedOverlap(Settings):
+    """Leave to train on text that a report set contains, with the reason that is recorded beside every figure."""
+
+    reason: Annotated[str, Field(min_length=10)]
+
+
+class Data(Settings):
+    """What is learnt from and what is measured on.
+
+    Attributes:
+        train: Training sets; each batch comes from one of them.
+        size_exponent: A set is drawn with weight (pairs of the set) ** size_exponent: 1 by size, 0 all alike.
+        selection: The set that pruning, early stopping and the search look at.
+        report: Sets that are looked at once, at the end of a trial.
+        allow_overlap: Given when training text may stand in a report set too.
+    """
+
+    train: Annotated[tuple[Source, ...], Field(min_length=1)]
+    size_exponent: Annotated[float, Field(ge=0, le=4)] = 1.0
+    selection: Source
+    report: tuple[Source, ...] = ()
+    allow_overlap: AllowedOverlap | None = None
+
+    @field_validator("report")
+    @classmethod
+    def _reported_once(cls, sources: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...]:
+        names = [source.dataset for source in sources]
+        if len(set(names)) < len(names):
+            raise ValueError(f"a data set is reported twice in {names}")
+        return sources
+
+
+class Batches(Settings):
+    """How batches are drawn (arXiv 2408.10536).
+
+    Attributes:
+        size: Pairs in the global batch, over all workers.
+        mix: Weight of each batch kind; each batch is of one kind. One kind alone is that kind pure.
+    """
+
+    size: Annotated[int, Field(ge=2)] = 64
+    mix: dict[str, Annotated[float, Field(ge=0)]] = {"monolingual": 0.5, "crosslingual": 0.5}
+
+    @field_validator("mix")
+    @classmethod
+    def _some_weight(cls, mix: dict[str, float]) -> dict[str, float]:
+        kinds = BATCH_KINDS.entries()
+        for kind in mix:
+            if kind not in kinds:
+                raise ValueError(f"unknown batch kind '{kind}', allowed: {one_of(kinds)}")
+        if not sum(mix.values()) > 0:
+            raise ValueError("the weights of the mix sum to 0: at least one must be positive")
+        return mix
+
+
+class Loss(Settings):
+    """InfoNCE over the batch (arXiv 1807.03748, as used by arXiv 2408.10536).
+
+    Attributes:
+        temperature: What the cosine scores are divided by; the start value when it is learnt.
+        learn_temperature: Whether the temperature is trained with the encoder.
+        directions: Whether questions choose passages, or also passages choose questions (mean of both).
+        mask_equal_passages: Whether passages with the positive's own text are left out of the negatives.
+    """
+
+    temperature: Annotated[float, Field(gt=0, le=10)] = 0.05
+    learn_temperature: bool = False
+    directions: Literal["question-to-passage", "both"] = "both"
+    mask_equal_passages: bool = True
+
+
+class EarlyStopping(Settings):
+    """Stop when the selection set no longer gets better, and keep the best weights.
+
+    Attributes:
+        patience: Evaluations without improvement before the trial ends.
+        minimum_improvement: What counts as improvement of the first objective.
+    """
+
+    patience: Count = 3
+    minimum_improvement: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Training(Settings):
+    """How one trial is trained (AdamW, arXiv 1711.05101).
+
+    Attributes:
+        steps: Optimizer steps.
+        learning_rate: Peak learning rate.
+        weight_decay: AdamW's decoupled weight decay; biases and norms are exempt.
+        warmup: Share of the steps in which the learning rate rises linearly from 0.
+        schedule: How it falls afterwards, to 0.
+        clip_norm: Largest norm of the gradient; None leaves gradients as they are.
+        evaluate_every: Steps between evaluations on the selection set: the rungs at which pruning decides.
+        early_stopping: When given, ends training early.
+        seed: Seed of initial weights, batches and dropout.
+        threads: Threads of each worker: part of the trial, since sums depend on it to the last bit.
+    """
+
+    steps: Count = 1000
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-5
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    warmup: Fraction = 0.1
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    clip_norm: Positive | None = 1.0
+    evaluate_every: Count = 100
+    early_stopping: EarlyStopping | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    threads: Count = 1
+
+
+class Objective(Settings):
+    """A measure of the selection set, and which way is better."""
+
+    metric: str
+    direction: Literal["maximize", "minimize"] = "maximize"
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
+        from hybridbatch.spec.objectives import objective_names  # not at the top: the registries import this module's kin
+
+        names = objective_names()
+        if metric not in names:
+            raise ValueError(f"unknown metric '{metric}', allowed: {one_of(names)}")
+        return metric
+
+
+AnyDistribution = Annotated[
+    Annotated[Uniform, Tag("uniform")]
+    | Annotated[LogUniform, Tag("log_uniform")]
+    | Annotated[IntegerRange, Tag("integer")]
+    | Annotated[Choice, Tag("choice")],
+    Discriminator(
+        distribution_name,
+        custom_error_type="distribution",
+        custom_error_message="no distribution: one of uniform, log_uniform, integer, choice must be given",
+    ),
+]
+
+
+class Search(Settings):
+    """What is tried.
+
+    Attributes:
+        trials: Searched trials; baselines come on top. None with the grid sampler: the whole grid.
+        objectives: What is optimised, on the selection set.
+        space: Dotted path of the experiment file -> distribution.
+        baselines: Named settings (dotted path -> value) that run first, in full, once for each of ``baseline_seeds``.
+        baseline_seeds: Seeds of the baselines: their spread is the seed noise.
+        sampler: How values are chosen.
+        pruner: How hopeless trials are ended early; None lets all run.
+        seed: Seed of the sampler.
+    """
+
+    trials: Annotated[int, Field(ge=0)] | None = None
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=3)] = (Objective(metric="map_multi"),)
+    space: dict[str, AnyDistribution] = {}
+    baselines: dict[str, dict[str, Any]] = {}
+    baseline_seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    sampler: Annotated[Settings, ChosenFrom(SAMPLERS, "kind")] = Field(
+        default_factory=lambda: SAMPLERS.get("tpe")(kind="tpe")
+    )
+    pruner: Annotated[Settings, ChosenFrom(PRUNERS, "kind")] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Experiment(Settings):
+    """One experiment file.
+
+    Attributes:
+        name: Name of the study that it makes.
+        question: What it is to find out.
+    """
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    question: str = ""
+    data: Data
+    backbone: Annotated[Settings, ChosenFrom(BACKBONES, "kind")]
+    batches: Batches = Batches()
+    loss: Loss = Loss()
+    training: Training = Training()
+    search: Search = Field(default_factory=Search)
+    resources: Resources = Resources()
+    stores: Stores = Stores()
+
+    @model_validator(mode="after")
+    def _batch_divides_among_workers(self) -> Experiment:
+        if self.batches.size % self.resources.workers:
+            raise ValueError(
+                f"batches.size must be a multiple of resources.workers, but got {self.batches.size} and "
+                f"{self.resources.workers}"
+            )
+        return self

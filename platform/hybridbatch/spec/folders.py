@@ -1,0 +1,160 @@
+"""Where everything lies: the home folder, a study's folder and a trial's folder.
+
+    HOME/ledger.db  mlflow.db  mlflow-artifacts/  cache/  logs/
+    HOME/studies/STUDY/experiment.json
+    HOME/studies/STUDY/trials/00007/spec.json  progress.json  checkpoints/  model/  scores/SET.parquet  result.json
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from hybridbatch.foundation import atomic
+from hybridbatch.spec.names import check_name
+from hybridbatch.spec.trial import CurvePoint, TrialResult, TrialSpec
+
+_CURVE = TypeAdapter(tuple[CurvePoint, ...])
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """The folder of one trial: its whole truth, from which ledger and tracking can be rebuilt."""
+
+    path: Path
+
+    @property
+    def number(self) -> int:
+        """The number of the trial."""
+        return int(self.path.name)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints, ``step-00000400`` and so on."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """Folder of the trained encoder, in Hugging Face layout with a ``hybridbatch.json`` beside it."""
+        return self.path / "model"
+
+    @property
+    def progress(self) -> Path:
+        """File that a running trial rewrites about once a second."""
+        return self.path / "progress.json"
+
+    def scores(self, dataset: str) -> Path:
+        """Parquet file with the score of every question of a report set."""
+        return self.path / "scores" / f"{dataset}.parquet"
+
+    def write_spec(self, spec: TrialSpec) -> None:
+        """Write what the trial is to do."""
+        atomic.write_text(self.path / "spec.json", spec.model_dump_json(indent=1) + "\n")
+
+    def read_spec(self) -> TrialSpec:
+        """Return what the trial is to do."""
+        return TrialSpec.model_validate_json((self.path / "spec.json").read_text(encoding="utf-8"))
+
+    def write_curve(self, points: tuple[CurvePoint, ...]) -> None:
+        """Write the training curve."""
+        atomic.write_text(self.path / "curve.json", _CURVE.dump_json(points).decode() + "\n")
+
+    def read_curve(self) -> tuple[CurvePoint, ...]:
+        """Return the training curve, empty before the first rung."""
+        file = self.path / "curve.json"
+        return _CURVE.validate_json(file.read_text(encoding="utf-8")) if file.exists() else ()
+
+    def write_result(self, result: TrialResult) -> None:
+        """Write the outcome: from here on the trial is finished."""
+        atomic.write_text(self.path / "result.json", result.model_dump_json(indent=1) + "\n")
+
+    def read_result(self) -> TrialResult | None:
+        """Return the outcome, or None when the trial is not finished."""
+        file = self.path / "result.json"
+        return TrialResult.model_validate_json(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The folder of one study."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The name of the study."""
+        return self.path.name
+
+    @property
+    def experiment(self) -> Path:
+        """The experiment as validated, with every default written out."""
+        return self.path / "experiment.json"
+
+    def trial(self, number: int) -> TrialFolder:
+        """Return the folder of trial ``number``."""
+        return TrialFolder(self.path / "trials" / f"{number:05d}")
+
+    def trials(self) -> Iterator[TrialFolder]:
+        """Yield the folders of all trials that were started, by number."""
+        trials = self.path / "trials"
+        for path in sorted(trials.iterdir()) if trials.exists() else []:
+            if path.name.isdigit():
+                yield TrialFolder(path)
+
+    def results(self) -> list[TrialResult]:
+        """Return the results of all finished trials, by number."""
+        return [result for folder in self.trials() if (result := folder.read_result()) is not None]
+
+
+@dataclass(frozen=True)
+class HomeFolder:
+    """The home folder: embedded stores, studies, caches and logs."""
+
+    path: Path
+
+    @classmethod
+    def choose(cls, option: Path | None) -> HomeFolder:
+        """Return the home folder: the option, else ``HYBRIDBATCH_HOME``, else ``.hybridbatch`` here."""
+        return cls((option or Path(os.environ.get("HYBRIDBATCH_HOME") or ".hybridbatch")).expanduser().absolute())
+
+    @property
+    def cache(self) -> Path:
+        """Folder of what can be made again: memory-mapped data, tokens, tokenizers."""
+        return self.path / "cache"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of log files."""
+        return self.path / "logs"
+
+    @property
+    def ledger_url(self) -> str:
+        """URL of the embedded Optuna storage."""
+        return f"sqlite:///{self.path / 'ledger.db'}"
+
+    @property
+    def tracking_url(self) -> str:
+        """URL of the embedded MLflow store."""
+        return f"sqlite:///{self.path / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of MLflow's artifacts."""
+        return self.path / "mlflow-artifacts"
+
+    def study(self, name: str) -> StudyFolder:
+        """Return the folder of a study.
+
+        Raises:
+            UserError: If ``name`` cannot name a study.
+        """
+        return StudyFolder(self.path / "studies" / check_name(name))
+
+    def studies(self) -> list[StudyFolder]:
+        """Return all studies, by name."""
+        folder = self.path / "studies"
+        return [StudyFolder(path) for path in sorted(folder.iterdir()) if path.is_dir()] if folder.exists() else []

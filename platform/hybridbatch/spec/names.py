@@ -1,0 +1,24 @@
+"""Names of studies."""
+
+from __future__ import annotations
+
+import re
+
+from hybridbatch.foundation.errors import UserError
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # a name is a folder, so it must not be able to climb out of the home folder
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if it can name a study.
+
+    Raises:
+        UserError: If it cannot.
+    """
+    if not re.match(NAME_PATTERN, name):
+        raise UserError(
+            "not a name of a study",
+            seen=name,
+            allowed="lower-case letters, digits, - and _, starting with a letter or digit, at most 64",
+        )
+    return name

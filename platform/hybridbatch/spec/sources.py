@@ -1,0 +1,71 @@
+"""What an experiment file says of a data set: the part that all registered data sets share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.spec.settings import Settings
+
+if TYPE_CHECKING:
+    from hybridbatch.datasets.parallel_pairs import ParallelPairs
+    from hybridbatch.datasets.retrieval_task import RetrievalTask
+
+
+@dataclass(frozen=True)
+class DataLocation:
+    """Where data lies on this machine; never part of what identifies a trial.
+
+    Attributes:
+        root: The folder that relative paths of data sets start from (``HYBRIDBATCH_DATA``).
+        cache: The folder of memory-mapped copies, safe to delete.
+    """
+
+    root: Path
+    cache: Path
+
+    def resolve(self, path: str) -> Path:
+        """Return ``path`` itself when absolute, else below :attr:`root`."""
+        return Path(path).expanduser() if Path(path).expanduser().is_absolute() else self.root / path
+
+
+class SourceSettings(Settings):
+    """One data set as the experiment file names it.
+
+    Attributes:
+        dataset: The registered name.
+        languages: The languages to use, in the order given; None means all that the data set has.
+    """
+
+    dataset: str
+    languages: tuple[str, ...] | None = None
+
+    description: ClassVar[str]
+    source: ClassVar[str]
+    licence: ClassVar[str]
+
+    def pairs(self, location: DataLocation) -> ParallelPairs:
+        """Load the data set as training pairs.
+
+        Raises:
+            UserError: If the data set has none, or its files are missing or broken.
+        """
+        raise UserError(
+            "this data set has no training pairs",
+            seen=self.dataset,
+            remedy="name it under data.selection or data.report, and another one under data.train",
+        )
+
+    def task(self, location: DataLocation) -> RetrievalTask:
+        """Load the data set as questions, candidates and the candidates that answer each question.
+
+        Raises:
+            UserError: If the data set has none, or its files are missing or broken.
+        """
+        raise UserError(
+            "this data set has no retrieval task",
+            seen=self.dataset,
+            remedy="name it under data.train, and another one under data.selection or data.report",
+        )

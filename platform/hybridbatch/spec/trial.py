@@ -1,0 +1,138 @@
+"""What one trial is asked to do, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from hybridbatch.spec.experiment import Experiment
+
+TrialState = Literal["complete", "pruned", "failed"]
+
+
+class Record(BaseModel):
+    """A record kept in a trial folder: frozen; unknown keys of newer versions are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+
+
+class TrialSpec(Record):
+    """One trial: the experiment with every searched value put in its place.
+
+    Attributes:
+        study: Name of the study.
+        number: Optuna's number of the trial in its study: its identity.
+        params: The searched values by dotted path, empty for a baseline.
+        baseline: Name of the baseline that this trial is a replicate of, None for a searched trial.
+        experiment: The experiment with ``params`` (or the baseline's values) applied.
+    """
+
+    study: str
+    number: int
+    params: dict[str, Any]
+    baseline: str | None
+    experiment: Experiment
+
+
+class Rung(Record):
+    """One evaluation on the selection set during training.
+
+    Attributes:
+        step: Optimizer steps done.
+        seconds: Training time up to here, evaluation included.
+        train_loss: Mean training loss since the rung before.
+        summary: All measures of the selection set, such as ``map_multi``.
+    """
+
+    step: int
+    seconds: float
+    train_loss: float | None
+    summary: dict[str, float]
+
+
+class DatasetResult(Record):
+    """All measures of one data set; what ``hybridbatch evaluate --json`` prints.
+
+    Attributes:
+        dataset: Name of the data set.
+        questions: Number of questions, all languages together.
+        candidates: Number of candidates, all languages together.
+        summary: Every headline measure by name: ``map_mono``, ``recall10_multi``, ``rank_distance`` and so on.
+        cells: mAP of every setting, ``"en-de"``: questions in English, candidates in German.
+        multi: mAP over the pooled candidates by language of the question.
+        bias: Rank distance by language of the question.
+        seconds: Wall time of the evaluation.
+    """
+
+    dataset: str
+    questions: int
+    candidates: int
+    summary: dict[str, float]
+    cells: dict[str, float]
+    multi: dict[str, float]
+    bias: dict[str, float]
+    seconds: float
+
+
+class CurvePoint(Record):
+    """One point of the training curve."""
+
+    step: int
+    loss: float
+    learning_rate: float
+    temperature: float
+    pairs_per_second: float
+
+
+class Mixture(Record):
+    """What the mixture of a trial became.
+
+    Attributes:
+        batches: Batches by kind.
+        datasets: Batches by data set.
+        pairs: Pairs by ``"query language-passage language"``.
+    """
+
+    batches: dict[str, int]
+    datasets: dict[str, int]
+    pairs: dict[str, int]
+
+
+class TrialResult(Record):
+    """The outcome of a trial, the whole truth of which lies in its folder.
+
+    Attributes:
+        state: ``complete``, ``pruned`` or ``failed``.
+        reason: Why the trial was pruned or failed.
+        values: The objectives in the order of ``search.objectives``; None unless complete.
+        steps: Optimizer steps done.
+        best_step: The step whose weights were kept (the last, unless early stopping chose another).
+        rungs: Evaluations on the selection set.
+        report: Results on the report sets by data set; empty unless complete.
+        mixture: What the batches held.
+        seconds: Wall time by part: ``train``, ``evaluate``, ``total``.
+        provenance: Git revision, packages, fingerprints of data and tokenizer, threads, device.
+        leakage: What is known of text shared between training and report sets.
+        started: ISO 8601 time in UTC.
+        finished: ISO 8601 time in UTC.
+    """
+
+    study: str
+    number: int
+    baseline: str | None
+    params: dict[str, Any]
+    state: TrialState
+    reason: str | None
+    values: tuple[float, ...] | None
+    seed: int
+    steps: int
+    best_step: int
+    rungs: tuple[Rung, ...]
+    report: dict[str, DatasetResult]
+    mixture: Mixture
+    seconds: dict[str, float]
+    provenance: dict[str, Any]
+    leakage: tuple[str, ...]
+    started: str
+    finished: str

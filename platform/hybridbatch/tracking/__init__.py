@@ -1,0 +1,1 @@
+"""Tracking: finished trial folders projected into MLflow runs. Nothing is ever read back from there."""

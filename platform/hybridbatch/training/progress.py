@@ -1,0 +1,61 @@
+"""How far a running trial is, for whoever watches from outside: a small file that is rewritten about once a second."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from hybridbatch.foundation import atomic
+from hybridbatch.spec.trial import Record
+
+_INTERVAL = 0.5  # seconds between two writes
+
+
+class Progress(Record):
+    """How far a trial is.
+
+    Attributes:
+        phase: ``loading``, ``training``, ``evaluating`` or ``reporting``.
+        step: Steps done, of ``steps``.
+        loss: Newest training loss.
+        pairs_per_second: Newest rate.
+        summary: Measures of the newest evaluation on the selection set.
+        updated: Seconds since the epoch.
+    """
+
+    phase: str
+    step: int
+    steps: int
+    loss: float | None = None
+    pairs_per_second: float | None = None
+    summary: dict[str, float] = {}
+    updated: float = 0.0
+
+
+_ADAPTER = TypeAdapter(Progress)
+
+
+class ProgressFile:
+    """Writes :class:`Progress`; a worker other than the first writes nothing."""
+
+    def __init__(self, file: Path, steps: int, active: bool) -> None:
+        self._file, self._active = file, active
+        self._now = Progress(phase="loading", step=0, steps=steps)
+        self._written = 0.0
+
+    def update(self, *, force: bool = False, **changes: object) -> None:
+        """Take note of changes, and write them when the last write is long enough ago."""
+        self._now = self._now.model_copy(update={**changes, "updated": time.time()})
+        if self._active and (force or self._now.updated - self._written > _INTERVAL):
+            atomic.write_text(self._file, self._now.model_dump_json() + "\n", durable=False)
+            self._written = self._now.updated
+
+
+def read_progress(file: Path) -> Progress | None:
+    """Return how far a trial is, or None when nothing is known."""
+    try:
+        return _ADAPTER.validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

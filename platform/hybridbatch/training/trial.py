@@ -1,0 +1,251 @@
+"""One trial from its spec to its folder: train, evaluate at every rung, report, measure on the report sets."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from hybridbatch.evaluation.measure import measure
+from hybridbatch.evaluation.score import write_scores
+from hybridbatch.foundation import atomic
+from hybridbatch.foundation.errors import HybridBatchError, TrialError
+from hybridbatch.foundation.provenance import provenance
+from hybridbatch.spec.folders import TrialFolder
+from hybridbatch.spec.trial import DatasetResult, Mixture, Rung, TrialResult, TrialSpec, TrialState
+from hybridbatch.training.checkpoints import load_weights, newest_checkpoint, write_tensors
+from hybridbatch.training.early_stopping import BestSoFar
+from hybridbatch.training.losses import Shard
+from hybridbatch.training.progress import ProgressFile
+from hybridbatch.training.trainer import Trainer
+from hybridbatch.training.workshop import Workshop
+
+_log = logging.getLogger(__name__)
+
+
+class Verdicts(Protocol):
+    """Where a trial reports its rungs and learns whether to go on."""
+
+    def report(self, step: int, rung: Rung | None) -> bool:
+        """Report a rung; return whether to go on.
+
+        All workers call it; the first brings the rung, the others None. Reporting a step twice gives the same answer.
+        """
+
+
+def run_trial(
+    spec: TrialSpec,
+    folder: TrialFolder,
+    workshop: Workshop,
+    verdicts: Verdicts,
+    *,
+    shard: Shard = Shard(),  # noqa: B008: frozen
+    device: str = "cpu",
+) -> TrialResult | None:
+    """Run a trial from its newest checkpoint, or from the start, to its result.
+
+    Args:
+        spec: What to do.
+        folder: Where everything of the trial is written, the result last.
+        workshop: What trials of this process share.
+        verdicts: Decides at every rung.
+        shard: This worker among the trial's workers.
+        device: Where to train.
+
+    Returns:
+        The result, on the first worker; a trial that cannot give one is ``failed`` with the reason.
+
+    Raises:
+        UserError: For what no other trial would survive either: data that cannot be loaded, a damaged checkpoint.
+        StoreError: If the folder cannot be written.
+    """
+    run = TrialRun(spec, folder, workshop, verdicts, shard, device)
+    try:
+        result = run.to_the_end()
+    except TrialError as error:
+        result = run.result("failed", error.render())
+    except HybridBatchError:
+        raise
+    except (RuntimeError, ValueError, ArithmeticError, torch.cuda.OutOfMemoryError) as error:
+        _log.exception("trial %d failed", spec.number)
+        result = run.result("failed", f"{type(error).__name__}: {error}")
+    if shard.rank:
+        return None
+    folder.write_curve(tuple(run.curve))
+    folder.write_result(result)
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    shutil.rmtree(run.best_weights, ignore_errors=True)
+    folder.progress.unlink(missing_ok=True)
+    return result
+
+
+class TrialRun:
+    """The state of a running trial."""
+
+    def __init__(
+        self, spec: TrialSpec, folder: TrialFolder, workshop: Workshop, verdicts: Verdicts, shard: Shard, device: str
+    ) -> None:
+        self.spec, self.folder, self.workshop, self.verdicts = spec, folder, workshop, verdicts
+        self.shard, self.device, self.experiment = shard, device, spec.experiment
+        self.settings = spec.experiment.training
+        self.trainer: Trainer | None = None
+        self.rungs: list[Rung] = []
+        self.best = BestSoFar()
+        self.report: dict[str, DatasetResult] = {}
+        self.seconds = {"train": 0.0, "evaluate": 0.0}
+        self.started = _now()
+        self.progress = ProgressFile(folder.progress, self.settings.steps, active=shard.rank == 0)
+
+    @property
+    def best_weights(self) -> Path:
+        """Folder of the best weights so far, kept when early stopping is on."""
+        return self.folder.path / "best"
+
+    @property
+    def curve(self) -> list[Any]:
+        """The training curve so far."""
+        return self.trainer.curve if self.trainer else []
+
+    def to_the_end(self) -> TrialResult:
+        """Train, evaluate and report until the trial is complete or pruned; return its result."""
+        self.progress.update(force=True)
+        trainer = self.trainer = Trainer(self.experiment, self.workshop, self.shard, self.device)
+        checkpoint = newest_checkpoint(self.folder.checkpoints)
+        if checkpoint is not None:
+            self._go_back_to(checkpoint, trainer)
+            if not self.verdicts.report(trainer.step, None if self.shard.rank else self.rungs[-1]):
+                return self._pruned()
+        while trainer.step < self.settings.steps and not self._waited_enough():
+            rung = self._next_rung(trainer)
+            if not self.verdicts.report(trainer.step, rung):
+                return self._pruned()
+        return self._complete(trainer)
+
+    def _go_back_to(self, checkpoint: Path, trainer: Trainer) -> None:
+        state = trainer.load(checkpoint)
+        self.rungs = [Rung.model_validate(rung) for rung in state["rungs"]]
+        self.best = BestSoFar(**state["best"])
+        self.seconds = dict(state["seconds"])
+        self.started = state["started"]
+
+    def _next_rung(self, trainer: Trainer) -> Rung | None:
+        every = self.settings.evaluate_every
+        start = time.perf_counter()
+        loss = trainer.train_until(
+            min(self.settings.steps, (trainer.step // every + 1) * every),
+            lambda point: self.progress.update(
+                phase="training", step=point.step, loss=point.loss, pairs_per_second=point.pairs_per_second
+            ),
+        )
+        self.seconds["train"] += time.perf_counter() - start
+        start = time.perf_counter()
+        self.progress.update(phase="evaluating", step=trainer.step)
+        measured = self._measure_selection(trainer)
+        self.seconds["evaluate"] += time.perf_counter() - start
+        rung = None
+        if measured is not None:
+            seconds = sum(self.seconds.values())
+            rung = Rung(step=trainer.step, seconds=seconds, train_loss=loss, summary=measured.summary)
+            self.rungs.append(rung)
+            self.progress.update(phase="training", summary=measured.summary)
+        self._see_if_best(trainer, rung)
+        if self.shard.rank == 0:
+            state = {"best": vars(self.best), "seconds": self.seconds, "started": self.started}
+            trainer.save(self.folder.checkpoints, {**state, "rungs": [one.model_dump() for one in self.rungs]})
+        return rung
+
+    def _measure_selection(self, trainer: Trainer) -> DatasetResult | None:
+        data = self.workshop.data(self.experiment.data)
+        tokens = self.workshop.task_tokens(self.experiment, data.selection)
+        shard = self.shard
+        measured = measure(trainer.encoder, tokens, device=self.device, rank=shard.rank, workers=shard.workers)
+        return measured[0] if measured else None
+
+    def _see_if_best(self, trainer: Trainer, rung: Rung | None) -> None:
+        stopping = self.settings.early_stopping
+        if stopping is None:
+            return
+        objective = self.experiment.search.objectives[0]
+        value = torch.tensor([rung.summary[objective.metric] if rung else 0.0], dtype=torch.float64, device=self.device)
+        if self.shard.workers > 1:
+            torch.distributed.broadcast(value, src=0)  # so that all workers stop at the same step
+        if self.best.see(trainer.step, float(value), objective, stopping) and self.shard.rank == 0:
+            with atomic.folder_written_whole(self.best_weights) as draft:
+                write_tensors(trainer.model.state_dict(), draft / "model.safetensors")
+
+    def _waited_enough(self) -> bool:
+        stopping = self.settings.early_stopping
+        return stopping is not None and self.best.waited >= stopping.patience
+
+    def _complete(self, trainer: Trainer) -> TrialResult:
+        if self.best.step is not None and self.best.step != trainer.step:
+            load_weights(self.best_weights / "model.safetensors", trainer.model)
+        start = time.perf_counter()
+        for task in self.workshop.data(self.experiment.data).report:
+            self.progress.update(force=True, phase="reporting")
+            tokens = self.workshop.task_tokens(self.experiment, task)
+            shard = self.shard
+            measured = measure(trainer.encoder, tokens, device=self.device, rank=shard.rank, workers=shard.workers)
+            if measured is not None:
+                self.report[task.name], scores = measured
+                write_scores(scores, self.folder.scores(task.name))
+        self.seconds["evaluate"] += time.perf_counter() - start
+        if self.shard.rank == 0:
+            self._save_model(trainer)
+        return self.result("complete", None)
+
+    def _save_model(self, trainer: Trainer) -> None:
+        from hybridbatch.backbones.encoders.pretrained import save_encoder
+
+        tokenizer, _ = self.workshop.tokenizer(self.experiment)
+        sides = ("question_prefix", "passage_prefix", "question_tokens", "passage_tokens")
+        note = {side: getattr(self.experiment.backbone, side) for side in sides}
+        save_encoder(trainer.encoder, tokenizer, note, self.folder.model)
+
+    def _pruned(self) -> TrialResult:
+        step = self.trainer.step if self.trainer else 0
+        return self.result("pruned", f"not among the best at step {step}")
+
+    def result(self, state: TrialState, reason: str | None) -> TrialResult:
+        """Return the result of the trial as it stands."""
+        trainer, spec = self.trainer, self.spec
+        steps = trainer.step if trainer else 0
+        best_step = self.best.step or steps
+        kept = next((rung for rung in self.rungs if rung.step == best_step), None)
+        objectives = self.experiment.search.objectives
+        values = tuple(kept.summary[one.metric] for one in objectives) if state == "complete" and kept else None
+        return TrialResult(
+            study=spec.study,
+            number=spec.number,
+            baseline=spec.baseline,
+            params=spec.params,
+            state=state,
+            reason=reason,
+            values=values,
+            seed=self.settings.seed,
+            steps=steps,
+            best_step=best_step,
+            rungs=tuple(self.rungs),
+            report=self.report,
+            mixture=trainer.mixture_so_far() if trainer else Mixture(batches={}, datasets={}, pairs={}),
+            seconds={**self.seconds, "total": sum(self.seconds.values())},
+            provenance=self._provenance(),
+            leakage=self.workshop.data(self.experiment.data).leakage,
+            started=self.started,
+            finished=_now(),
+        )
+
+    def _provenance(self) -> dict[str, Any]:
+        data = self.workshop.data(self.experiment.data).fingerprints()
+        _, tokenizer = self.workshop.tokenizer(self.experiment)
+        made = {"threads": self.settings.threads, "workers": self.shard.workers, "device": self.device}
+        return {**provenance(), "data": data, "tokenizer": tokenizer, **made}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

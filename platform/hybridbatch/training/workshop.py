@@ -1,0 +1,195 @@
+"""What the trials of one process share: data, tokens and untouched encoders. Nothing in it is ever changed by a trial."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import nn
+
+from hybridbatch.backbones.backbone import BackboneSettings, TrainingText
+from hybridbatch.batching.plan import PairSet
+from hybridbatch.datasets.parallel_pairs import ParallelPairs
+from hybridbatch.datasets.retrieval_task import RetrievalTask
+from hybridbatch.evaluation.leakage import find_overlap, refuse_overlap
+from hybridbatch.evaluation.measure import TokenisedTask
+from hybridbatch.evaluation.token_store import TokenStore, tokenized, tokenizer_fingerprint
+from hybridbatch.foundation import fingerprint
+from hybridbatch.foundation.seeds import derive_seed
+from hybridbatch.spec.experiment import Data, Experiment
+from hybridbatch.spec.sources import DataLocation
+
+T = TypeVar("T")
+_KEPT = 4  # objects of each sort; trials of one study rarely differ in data or backbone
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """The data of an experiment.
+
+    Attributes:
+        train: Training sets.
+        selection: The task that search and pruning look at.
+        report: The tasks that are looked at in the end.
+        leakage: What is known of text shared between training and report sets.
+    """
+
+    train: tuple[ParallelPairs, ...]
+    selection: RetrievalTask
+    report: tuple[RetrievalTask, ...]
+    leakage: tuple[str, ...]
+
+    @property
+    def pair_sets(self) -> list[PairSet]:
+        """The training sets as the batch plan sees them."""
+        return [PairSet(pairs.name, pairs.languages, pairs.language_masks_I) for pairs in self.train]
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the fingerprint of each data set by its role and name."""
+        return {
+            **{f"train/{index}/{pairs.name}": pairs.fingerprint for index, pairs in enumerate(self.train)},
+            f"selection/{self.selection.name}": self.selection.fingerprint,
+            **{f"report/{task.name}": task.fingerprint for task in self.report},
+        }
+
+
+@dataclass(frozen=True)
+class TokenisedPairs:
+    """A training set with its texts as tokens; rows are those of :class:`ParallelPairs`."""
+
+    pairs: ParallelPairs
+    questions: TokenStore
+    passages: TokenStore
+
+
+class Workshop:
+    """Loads and keeps what trials share.
+
+    Args:
+        location: Where data lies and copies are kept.
+    """
+
+    def __init__(self, location: DataLocation) -> None:
+        self.location = location
+        self._kept: dict[str, OrderedDict[str, Any]] = {}
+
+    def data(self, settings: Data) -> TrialData:
+        """Return the data of an experiment.
+
+        Raises:
+            UserError: If a data set cannot be loaded, or training text stands in a report set without leave.
+        """
+        return self._keep("data", settings.model_dump_json(), lambda: self._load(settings))
+
+    def _load(self, settings: Data) -> TrialData:
+        train = tuple(source.pairs(self.location) for source in settings.train)
+        report = tuple(source.task(self.location) for source in settings.report)
+        allowed = settings.allow_overlap.reason if settings.allow_overlap else None
+        return TrialData(
+            train=train,
+            selection=settings.selection.task(self.location),
+            report=report,
+            leakage=refuse_overlap(find_overlap(train, report), allowed) if report else (),
+        )
+
+    def tokenizer(self, experiment: Experiment) -> tuple[Any, str]:
+        """Return the tokenizer of an experiment and its fingerprint."""
+        backbone = cast(BackboneSettings, experiment.backbone)
+
+        def load() -> tuple[Any, str]:
+            data = self.data(experiment.data)
+            text = TrainingText(
+                fingerprint=fingerprint.of_json([pairs.fingerprint for pairs in data.train]),
+                texts=lambda: _texts(data.train),
+                cache=self.location.cache,
+            )
+            tokenizer = backbone.tokenizer(text)
+            return tokenizer, tokenizer_fingerprint(tokenizer)
+
+        return self._keep("tokenizer", _key(experiment), load)
+
+    def training_tokens(self, experiment: Experiment) -> list[TokenisedPairs]:
+        """Return the training sets as tokens."""
+
+        def load() -> list[TokenisedPairs]:
+            data = self.data(experiment.data)
+            return [
+                TokenisedPairs(pairs, *self._pair_of_stores(experiment, pairs.rows, pairs.rows, pairs.fingerprint))
+                for pairs in data.train
+            ]
+
+        return self._keep("training_tokens", _key(experiment), load)
+
+    def task_tokens(self, experiment: Experiment, task: RetrievalTask) -> TokenisedTask:
+        """Return a task as tokens."""
+
+        def load() -> TokenisedTask:
+            stores = self._pair_of_stores(experiment, task.questions, task.candidates, task.fingerprint)
+            return TokenisedTask(task, *stores)
+
+        return self._keep("task_tokens", f"{_key(experiment)} {task.name} {task.fingerprint}", load)
+
+    def _pair_of_stores(
+        self, experiment: Experiment, questions: Any, passages: Any, content: str
+    ) -> tuple[TokenStore, TokenStore]:
+        backbone = cast(BackboneSettings, experiment.backbone)
+        tokenizer, tokenizer_id = self.tokenizer(experiment)
+        sides = (
+            (questions, ("query", "text"), backbone.question_prefix, backbone.question_tokens),
+            (passages, ("passage", "text"), backbone.passage_prefix, backbone.passage_tokens),
+        )
+        first, second = (
+            tokenized(
+                _column(rows, names),
+                f"{content} {names[0]}",
+                tokenizer,
+                tokenizer_id,
+                prefix=prefix,
+                longest=longest,
+                cache=self.location.cache,
+            )
+            for rows, names, prefix, longest in sides
+        )
+        return first, second
+
+    def encoder(self, experiment: Experiment) -> nn.Module:
+        """Return a new encoder for one trial: weights as pretrained, or random after the trial's seed."""
+        backbone = cast(BackboneSettings, experiment.backbone)
+        tokenizer, _ = self.tokenizer(experiment)
+        seed = derive_seed(experiment.training.seed, "weights")
+
+        def build() -> nn.Module:
+            torch.manual_seed(seed)
+            return backbone.encoder(tokenizer)
+
+        return copy.deepcopy(self._keep("encoder", f"{_key(experiment)} {seed}", build))
+
+    def _keep(self, sort: str, key: str, make: Callable[[], T]) -> T:
+        kept = self._kept.setdefault(sort, OrderedDict())
+        if key not in kept:
+            kept[key] = make()
+            if len(kept) > _KEPT:
+                kept.popitem(last=False)
+        kept.move_to_end(key)
+        return cast(T, kept[key])
+
+
+def _key(experiment: Experiment) -> str:
+    return experiment.data.model_dump_json() + experiment.backbone.model_dump_json()
+
+
+def _column(rows: Any, names: tuple[str, str]) -> Iterator[str]:
+    name = names[0] if names[0] in rows.column_names else names[1]
+    for batch in rows.select_columns([name]).iter(batch_size=4096):
+        yield from batch[name]
+
+
+def _texts(train: tuple[ParallelPairs, ...]) -> Iterator[str]:
+    for pairs in train:
+        for batch in pairs.rows.select_columns(["query", "passage"]).iter(batch_size=4096):
+            yield from batch["query"]
+            yield from batch["passage"]

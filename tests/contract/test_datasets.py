@@ -1,0 +1,191 @@
+"""What every registered data set must do; a new one is tested without a line added here if it needs no files.
+
+One that reads files writes a small sample of its public format in :data:`SAMPLES`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from hybridbatch.datasets.arrow_cache import column_of
+from hybridbatch.datasets.parallel_pairs import ParallelPairs
+from hybridbatch.datasets.retrieval_task import RetrievalTask
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.registries import DATASETS
+from hybridbatch.spec.sources import DataLocation, SourceSettings
+
+SAMPLE_LANGUAGES = ("en", "de")
+
+
+def lareqa_sample(folder: Path) -> dict[str, Any]:
+    for language in SAMPLE_LANGUAGES:
+        question = {"id": "q", "question": f"Who? ({language})", "answers": [{"text": "B", "answer_start": 3}]}
+        paragraph = {
+            "context": "A. B.",
+            "sentences": ["A.", "B."],
+            "sentence_breaks": [[0, 2], [3, 5]],
+            "qas": [question],
+        }
+        content = {"version": "1", "data": [{"title": "T", "paragraphs": [paragraph]}]}
+        (folder / f"{language}.json").write_text(json.dumps(content), encoding="utf-8")
+    return {"folder": str(folder), "languages": SAMPLE_LANGUAGES}
+
+
+def pairs_sample(folder: Path) -> dict[str, Any]:
+    file = folder / "pairs.jsonl"
+    rows = [
+        {"item": item, "language": language, "query": f"{item}? ({language})", "passage": f"{item}. ({language})"}
+        for item in "abc"
+        for language in SAMPLE_LANGUAGES
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return {"path": str(file)}
+
+
+SAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "xquad-r": lareqa_sample,
+    "mlqa-r": lareqa_sample,
+    "parallel-pairs": pairs_sample,
+}
+
+
+class Sample:
+    """A registered data set with settings that load here."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.entry = DATASETS.get(name)
+        self.location = DataLocation(root=folder / "root", cache=folder / "cache")
+        self.values: dict[str, Any] = {"dataset": name}
+        if name in SAMPLES:
+            (folder / "sample").mkdir()
+            self.values |= SAMPLES[name](folder / "sample")
+
+    def settings(self, **changes: Any) -> SourceSettings:
+        """Return the settings with changes, read as from an experiment file (JSON, so that lists stand for tuples)."""
+        settings = self.entry.model_validate_json(json.dumps(self.values | changes))
+        assert isinstance(settings, SourceSettings)
+        return settings
+
+    def loaded(self, **changes: Any) -> Iterator[ParallelPairs | RetrievalTask]:
+        """Yield what the data set offers: pairs, a task or both."""
+        settings = self.settings(**changes)
+        for method in ("pairs", "task"):
+            if getattr(type(settings), method) is not getattr(SourceSettings, method):
+                yield getattr(settings, method)(self.location)
+
+
+@pytest.fixture(params=sorted(DATASETS.entries()))
+def sample(request: pytest.FixtureRequest, tmp_path: Path) -> Sample:
+    return Sample(request.param, tmp_path)
+
+
+def test_declares_what_it_is(sample: Sample) -> None:
+    assert issubclass(sample.entry, SourceSettings)
+    for fact in ("description", "source", "licence", "citation"):
+        assert isinstance(getattr(sample.entry, fact), str)
+        assert getattr(sample.entry, fact)
+    assert sample.entry.__doc__
+
+
+def test_settings_are_frozen_and_strict(sample: Sample) -> None:
+    settings = sample.settings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.dataset = "other"
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        sample.settings(no_such_key=1)
+    with pytest.raises(ValidationError, match="languages"):
+        sample.settings(languages=[False])  # what YAML makes of a bare `no`
+    with pytest.raises(ValidationError, match="dataset"):
+        sample.settings(dataset="other")
+    assert type(settings).model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_offers_pairs_or_a_task_and_refuses_the_other_readably(sample: Sample) -> None:
+    assert list(sample.loaded())
+    settings = sample.settings()
+    for method in ("pairs", "task"):
+        if getattr(type(settings), method) is getattr(SourceSettings, method):
+            with pytest.raises(UserError, match="this data set has no"):
+                getattr(settings, method)(sample.location)
+
+
+def test_loading_twice_gives_the_same_memory_mapped_content(sample: Sample) -> None:
+    for first, second in zip(sample.loaded(), sample.loaded(), strict=True):
+        assert first.fingerprint == second.fingerprint
+        assert first.name == second.name
+        for loaded in (first, second):
+            tables = [loaded.rows] if isinstance(loaded, ParallelPairs) else [loaded.questions, loaded.candidates]
+            for table in tables:
+                assert len(table)
+                assert table.cache_files
+                assert all(Path(file["filename"]).is_relative_to(sample.location.cache) for file in table.cache_files)
+
+
+def test_fingerprint_follows_the_choice_of_languages(sample: Sample) -> None:
+    for whole in sample.loaded():
+        order = list(whole.languages)
+        assert len(order) >= 2
+        for chosen in (order[:1], order[1::-1]):
+            (part,) = [found for found in sample.loaded(languages=chosen) if type(found) is type(whole)]
+            assert list(part.languages) == chosen
+            assert part.fingerprint != whole.fingerprint or chosen == order
+            tables = [part.rows] if isinstance(part, ParallelPairs) else [part.questions, part.candidates]
+            for table in tables:
+                assert set(column_of(table, "language").to_pylist()) == set(chosen)
+
+
+def test_an_unknown_language_is_refused_with_those_it_has(sample: Sample) -> None:
+    settings = sample.settings(languages=["xx"])
+    for method in ("pairs", "task"):
+        if getattr(type(settings), method) is not getattr(SourceSettings, method):
+            with pytest.raises(UserError, match="language not in the data set") as caught:
+                getattr(settings, method)(sample.location)
+            assert caught.value.seen == "xx"
+            assert {"en", "de"} <= set(str(caught.value.allowed).split(", "))
+
+
+def test_pairs_point_to_rows_of_their_item_and_language(sample: Sample) -> None:
+    for pairs in sample.loaded():
+        if isinstance(pairs, ParallelPairs):
+            items, languages, queries, passages = (
+                column_of(pairs.rows, name).to_pylist() for name in ("item", "language", "query", "passage")
+            )
+            assert pairs.row_IL.shape == (len(set(items)), len(pairs.languages))
+            assert sorted(pairs.row_IL[pairs.row_IL >= 0].tolist()) == list(range(len(items)))
+            for rows in pairs.row_IL.tolist():
+                assert len({items[row] for row in rows if row >= 0}) == 1
+                for language, row in zip(pairs.languages, rows, strict=True):
+                    assert row < 0 or languages[row] == language
+            assert all(text.strip() for text in (*queries, *passages))
+
+
+def test_relevance_points_to_one_candidate_of_the_item_per_language(sample: Sample) -> None:
+    for task in sample.loaded():
+        if isinstance(task, RetrievalTask):
+            items, languages, texts = (
+                column_of(task.questions, name).to_pylist() for name in ("item", "language", "text")
+            )
+            candidate_languages = column_of(task.candidates, "language").to_pylist()
+            numbers = [task.languages.index(language) for language in candidate_languages]
+            assert numbers == sorted(numbers)
+            assert task.relevant_offsets.shape == (len(items) + 1,)
+            assert task.relevant_offsets[0] == 0
+            assert task.relevant_offsets[-1] == len(task.relevant_candidates)
+            assert len(set(zip(items, languages, strict=True))) == len(items)
+            exists: dict[str, set[str]] = {}
+            for item, language in zip(items, languages, strict=True):
+                exists.setdefault(item, set()).add(language)
+            shared: dict[str, list[int]] = {}
+            for question, item in enumerate(items):
+                rows = task.relevant_candidates[task.relevant_offsets[question] : task.relevant_offsets[question + 1]]
+                assert (np.diff(rows) > 0).all()
+                assert {candidate_languages[row] for row in rows} == exists[item]
+                assert shared.setdefault(item, rows.tolist()) == rows.tolist()
+            assert all(text.strip() for text in texts)

@@ -1,0 +1,375 @@
+"""The study table, what compare prints, and the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from hybridbatch.foundation import atomic
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.report.baselines import Spread, baseline_differences, baseline_groups, pooled_deviation
+from hybridbatch.report.collect import collect
+from hybridbatch.report.export import comparison_csv, comparison_json
+from hybridbatch.report.figures.importance import importances
+from hybridbatch.report.figures.study import study_cards
+from hybridbatch.report.naming import duration, measure_text, number, short_paths
+from hybridbatch.report.page import study_page, write_page
+from hybridbatch.report.pareto import non_dominated
+from hybridbatch.report.tables import comparison
+from hybridbatch.spec.folders import StudyFolder
+from tests.trial_folders import MIX, TEMPERATURE, experiment_json, sample_results, trial_result, write_study
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hybridbatch.report.collect import StudyTable
+    from hybridbatch.spec.trial import TrialResult
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that elements are closed in order, and keeps attributes, text and scripts apart."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text, self.scripts = "", [""]
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag == "script":
+            self.scripts.append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        else:
+            self.text += data
+
+
+def table_of(tmp_path: Path, results: list[TrialResult], **options: bool) -> StudyTable:
+    return collect(write_study(tmp_path / "quickstart", results, experiment_json(**options)))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> StudyTable:
+    return table_of(tmp_path, sample_results())
+
+
+# Which trial is best
+
+
+def test_pareto_front_by_hand() -> None:
+    values = [(0.9, 300), (0.8, 200), (0.7, 250), (0.9, 300), (0.6, 200)]
+    assert non_dominated(values, ["maximize", "minimize"]) == [True, True, False, True, False]
+    assert non_dominated([(1.0,), (3.0,), (2.0,)], ["minimize"]) == [True, False, False]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))
+def test_whatever_is_not_on_the_front_is_beaten_by_something_on_it(values: list[tuple[int, int]]) -> None:
+    front = non_dominated(values, ["maximize", "maximize"])
+    assert any(front)
+    kept = [value for value, optimal in zip(values, front, strict=True) if optimal]
+    for value, optimal in zip(values, front, strict=True):
+        beaten = any(a[0] >= value[0] and a[1] >= value[1] and a != value for a in kept)
+        assert beaten is not optimal
+
+
+def test_only_complete_trials_are_best_or_optimal(table: StudyTable) -> None:
+    complete = {row.result.number: row.result.values for row in table.complete}
+    assert table.best is not None
+    assert table.best.result.values is not None
+    assert table.best.result.values[0] == max(values[0] for values in complete.values() if values)
+    optimal = {row.result.number for row in table.rows if row.pareto}
+    assert table.best.result.number in optimal
+    assert optimal < set(complete)
+    assert table.counts() == {"complete": 14, "pruned": 2, "failed": 1, "unfinished": 0}
+
+
+def test_minimised_first_objective(tmp_path: Path) -> None:
+    experiment = experiment_json()
+    experiment["search"]["objectives"] = [{"metric": "rank_distance", "direction": "minimize"}]
+    results = [trial_result(n, alpha=a, objectives=("rank_distance",)) for n, a in enumerate((0.9, 0.1, 0.5))]
+    table = collect(write_study(tmp_path / "quickstart", results, experiment))
+    assert [(row.best, row.pareto) for row in table.rows] == [(False, False), (True, True), (False, False)]
+
+
+def test_baselines_stand_at_the_values_they_were_run_with(table: StudyTable) -> None:
+    placed = {row.result.baseline: row.placed for row in table.rows if row.result.baseline}
+    assert {name: values[MIX] for name, values in placed.items()} == {
+        "monolingual": 1.0,
+        "crosslingual": 0.0,
+        "hybrid": 0.5,
+    }
+    assert {values[TEMPERATURE] for values in placed.values()} == {0.05}
+    assert table.searched == (MIX, TEMPERATURE)
+
+
+def test_the_weights_that_were_kept_are_the_ones_shown(tmp_path: Path) -> None:
+    result = trial_result(0).model_copy(update={"best_step": 300})
+    table = table_of(tmp_path, [result])
+    assert table.rows[0].selection == result.rungs[2].summary
+
+
+def test_a_study_that_is_not_there_is_a_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no study of this name"):
+        collect(StudyFolder(tmp_path / "nothing"))
+
+
+# Baselines against seed noise
+
+
+def test_differences_by_hand(tmp_path: Path) -> None:
+    def run(number: int, baseline: str, cross: float) -> TrialResult:
+        result = trial_result(number, baseline=baseline, seed=number)
+        of_set = result.report["xquad-r"]
+        summary = of_set.summary | {"map_cross": cross}
+        return result.model_copy(update={"report": {"xquad-r": of_set.model_copy(update={"summary": summary})}})
+
+    scores = {"hybrid": (0.30, 0.32, 0.34), "monolingual": (0.10, 0.14)}
+    results: list[TrialResult] = []
+    for name, values in scores.items():
+        results += [run(len(results) + index, name, value) for index, value in enumerate(values)]
+    groups = baseline_groups(table_of(tmp_path, results))
+
+    assert [(group.baseline, group.trials) for group in groups] == [("hybrid", (0, 1, 2)), ("monolingual", (3, 4))]
+    hybrid, mono = (group.measures["map_cross"] for group in groups)
+    assert (hybrid.mean, hybrid.deviation, hybrid.seeds) == (pytest.approx(0.32), pytest.approx(0.02), 3)
+    assert (mono.mean, mono.deviation) == (pytest.approx(0.12), pytest.approx(math.sqrt(0.0008)))
+    one = next(one for one in baseline_differences(groups) if one.measure == "map_cross")
+    assert (one.first, one.second) == ("hybrid", "monolingual")
+    assert one.difference == pytest.approx(0.2)
+    noise = math.sqrt((2 * 0.0004 + 1 * 0.0008) / 3)  # squares of the deviations by n - 1, over 3 degrees of freedom
+    assert one.pooled_deviation == pytest.approx(noise)
+    assert one.ratio == pytest.approx(0.2 / noise)
+
+
+def test_one_seed_has_no_noise() -> None:
+    assert pooled_deviation(Spread(1.0, None, 1), Spread(2.0, None, 1)) is None
+    assert pooled_deviation(Spread(1.0, 0.5, 3), Spread(2.0, None, 1)) == pytest.approx(0.5)
+
+
+def test_without_report_set_baselines_are_compared_on_the_selection_set(tmp_path: Path) -> None:
+    groups = baseline_groups(table_of(tmp_path, sample_results(sets=())))
+    assert {group.dataset for group in groups} == {"selection"}
+    assert len(groups) == 3
+
+
+# What compare prints
+
+
+def printed(table: StudyTable, width: int = 110) -> str:
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    for one in comparison(table):
+        console.print(one)
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def test_the_terminal_shows_trials_report_sets_and_baselines(table: StudyTable) -> None:
+    text = printed(table)
+    for expected in ("★◆ ", "0 monolingual", "pruned", "failed", "baselines on xquad-r", "hybrid"):
+        assert expected in text
+    assert "…" not in text
+    assert "hybrid - " not in printed(table_of_one_baseline(table))
+
+
+def table_of_one_baseline(table: StudyTable) -> StudyTable:
+    from dataclasses import replace
+
+    return replace(table, rows=tuple(row for row in table.rows if row.result.baseline in (None, "hybrid")))
+
+
+def test_json_keys_are_the_documented_ones(table: StudyTable) -> None:
+    found = comparison_json(table)
+    assert list(found) == [
+        "study", "objectives", "counts", "best", "pareto", "trials", "baselines", "differences", "leakage",
+    ]  # fmt: skip
+    assert list(found["trials"][0]) == [
+        "number", "baseline", "state", "reason", "seed", "best", "pareto", "values", "params", "selection", "report",
+        "steps", "best_step", "seconds",
+    ]  # fmt: skip
+    assert list(found["baselines"][0]) == ["baseline", "dataset", "trials", "measures"]
+    assert list(found["differences"][0]) == [
+        "dataset", "measure", "first", "second", "difference", "pooled_deviation", "ratio",
+    ]  # fmt: skip
+    assert found["trials"][16]["values"] == {"map_multi": None, "rank_distance": None}
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_csv_has_a_row_for_each_trial(table: StudyTable) -> None:
+    rows = list(csv.DictReader(io.StringIO(comparison_csv(table))))
+    assert [row["number"] for row in rows] == [str(number) for number in range(17)]
+    assert float(rows[0][f"param:{MIX}"]) == 1.0
+    assert rows[16]["report:xquad-r:map_multi"] == ""
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (number(0.04999), "0.04999"),
+        (number(3e-5), "3e-05"),
+        (number(1469), "1469"),
+        (number(True), "True"),
+        (number(None), ""),
+        (measure_text("map_mono", 0.79177), ".7918"),
+        (measure_text("map_mono", 1.0), "1.0000"),
+        (measure_text("map_mono", -0.01234, signed=True), "-.0123"),
+        (measure_text("rank_distance", 410.23), "410.2"),
+        (measure_text("rank_distance", 0.5), "0.5"),
+        (duration(42.4), "42 s"),
+        (duration(200), "3 min 20 s"),
+        (duration(7500), "2 h 05 min"),
+    ],
+)
+def test_numbers_for_people(shown: str, expected: str) -> None:
+    assert shown == expected
+
+
+def test_paths_are_shortened_as_far_as_they_stay_distinct() -> None:
+    paths = ["batches.mix.monolingual", "loss.temperature", "a.size", "b.size", "size"]
+    assert short_paths(paths) == {
+        "batches.mix.monolingual": "monolingual",
+        "loss.temperature": "temperature",
+        "a.size": "a.size",
+        "b.size": "b.size",
+        "size": "size",
+    }
+
+
+# Figures
+
+
+def test_importance_finds_what_mattered(tmp_path: Path) -> None:
+    temperatures = (0.09, 0.03, 0.06, 0.02, 0.08, 0.04, 0.05, 0.07, 0.1, 0.01, 0.055, 0.035)
+    results = [trial_result(n, alpha=n / 11, temperature=t, seed=n) for n, t in enumerate(temperatures)]
+    shares = importances(table_of(tmp_path, results), 1)  # the rank distance is a function of the mix alone
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert shares[MIX] > 0.8
+
+
+def test_figures_of_a_study(table: StudyTable) -> None:
+    cards = study_cards(table)
+    assert all(card.caption.endswith(".") and card.figure is not None for card in cards)
+    sections = list(dict.fromkeys(card.section for card in cards))
+    assert sections == [
+        "Accuracy against language bias",
+        "Response to what was searched",
+        "The best trial, language by language",
+        "What mattered",
+        "Learning curves",
+    ]
+    response = [card.title for card in cards if card.section == sections[1]]
+    assert response[:4] == [f"{name} by {MIX}" for name in ("mAP multi", "rank distance", "mAP mono", "mAP cross")]
+
+
+# The page
+
+
+def test_the_page_is_whole_and_loads_nothing(table: StudyTable) -> None:
+    html = study_page(table)
+    page = Page(html)
+    loading = [
+        value for _, name, value in page.attributes if name in ("src", "href", "srcset", "data", "poster", "action")
+    ]
+    assert loading == []
+    policy = next(value for _, name, value in page.attributes if name == "content" and "default-src" in value)
+    assert policy.startswith("default-src 'none'")
+    assert "connect-src" not in policy
+    styles = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
+    assert styles is not None
+    assert "url(" not in styles.group(1)
+    assert "@import" not in styles.group(1)
+    assert html.count("plotly.js v") == 1
+    figures = json.loads(page.scripts[2])
+    assert len(figures) == len(study_cards(table))
+    used = [int(value) for _, name, value in page.attributes if name == "data-figure"]
+    assert used == list(range(len(figures)))
+
+
+def test_the_page_says_what_went_wrong_and_how_to_make_it_again(table: StudyTable) -> None:
+    text = Page(study_page(table, "hybridbatch run experiments/quickstart/experiment.yaml")).text
+    for expected in (
+        "the loss is not finite at step 37: lower training.learning_rate",
+        "map_multi in the lower half of its rung",
+        "git checkout 0123456789abcdef0123456789abcdef01234567\nhybridbatch run experiments/quickstart/experiment.yaml",
+        "world-facts: no report text stands in the training text",
+        "a1b2c3d4e5f60718",
+        "99aabbccddeeff00",
+        "torch==2.13.0",
+        "Which share of monolingual batches is best for every language?",
+    ):
+        assert expected in text
+
+
+def test_what_users_write_is_escaped(tmp_path: Path) -> None:
+    evil = "</script><script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)>"
+    experiment = experiment_json() | {"question": evil}
+    results = [
+        trial_result(0, baseline=evil).model_copy(update={"leakage": (evil,), "provenance": {"git_revision": evil}}),
+        trial_result(1, state="failed", reason=evil, sets=()),
+    ]
+    study = write_study(tmp_path / "quickstart", results, experiment)
+    page = Page(study_page(collect(study), evil))
+    assert page.text.count(evil) >= 5
+    assert [name for _, name, _ in page.attributes if name in ("src", "onerror")] == []
+    assert len(page.scripts) == 4  # before the first; plotly.js, figures, ours
+
+
+def test_the_page_depends_on_the_folders_alone(table: StudyTable, tmp_path: Path) -> None:
+    first = write_page(table, tmp_path / "reports" / "study.html")
+    second = write_page(collect(StudyFolder(tmp_path / "quickstart")), tmp_path / "again.html")
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [],
+        [trial_result(0)],
+        [trial_result(0, languages=("en",), baseline="english")],
+        [trial_result(0, state="failed", reason="out of memory")],
+        [trial_result(0, state="pruned", reason="lower half"), trial_result(1, state="failed", reason="killed")],
+        [trial_result(0, sets=()), trial_result(1, sets=())],
+    ],
+    ids=["empty", "one trial", "one language", "only failed", "no complete", "no report set"],
+)
+@pytest.mark.parametrize("bias_too", [True, False])
+def test_any_study_has_a_page_and_a_table(tmp_path: Path, results: list[TrialResult], bias_too: bool) -> None:
+    if not bias_too:
+        kept = [result.values[:1] if result.values else None for result in results]
+        results = [result.model_copy(update={"values": v}) for result, v in zip(results, kept, strict=True)]
+    table = table_of(tmp_path, results, bias_too=bias_too)
+    Page(study_page(table))
+    printed(table)
+    assert comparison_json(table)["counts"]["complete"] == len(table.complete)
+    assert ("No trial is complete" in study_page(table)) is (not table.complete)
+
+
+def test_trials_under_way_are_named(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "quickstart", [trial_result(0)])
+    atomic.write_json(study.trial(1).path / "spec.json", {})
+    table = collect(study)
+    assert table.counts()["unfinished"] == 1
+    assert "hybridbatch resume quickstart" in Page(study_page(table)).text
