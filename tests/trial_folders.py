@@ -131,7 +131,7 @@ def trial_result(
         ),
         seconds={"train": steps / 40, "evaluate": 2.0, "total": steps / 40 + 2.0},
         provenance={
-            "git_revision": "0123456789abcdef0123456789abcdef01234567",
+            "git": {"revision": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
             "data": {"world-facts": "a1b2c3d4e5f60718", "xquad-r": "18f6e5d4c3b2a190"},
             "tokenizer": "99aabbccddeeff00",
             "packages": {"torch": "2.13.0", "optuna": "5.0.0", "mlflow": "3.17.2"},
@@ -176,7 +176,7 @@ def write_study(path: Path, results: list[TrialResult], experiment: dict[str, An
 
 def sample_results(**options: Any) -> list[TrialResult]:
     """Return a study as the quickstart leaves it: 3 baselines with 2 seeds, 8 searched, 2 of them pruned, 1 failed."""
-    results = []
+    results: list[TrialResult] = []
     for seed in (0, 1):
         for name, alpha in (("monolingual", 1.0), ("crosslingual", 0.0), ("hybrid", 0.5)):
             results.append(trial_result(len(results), alpha=alpha, baseline=name, seed=seed, **options))

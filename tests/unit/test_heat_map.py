@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.trial_folders import dataset_result
 
 from hybridbatch.tracking.cells import cell_matrix
 from hybridbatch.tracking.heat_map import write_heat_map
-from tests.trial_folders import dataset_result
 
 if TYPE_CHECKING:
     from pathlib import Path

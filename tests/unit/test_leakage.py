@@ -81,7 +81,7 @@ def test_wide_characters_count_twice() -> None:
 @pytest.mark.parametrize("side", ["query", "passage"])
 @pytest.mark.parametrize("target", ["question", "candidate"])
 @pytest.mark.parametrize("inside", [False, True])
-def test_equal_and_contained_texts_are_found(tmp_path: Path, side: str, target: str, inside: bool) -> None:
+def test_equal_texts_and_sentences_of_a_text_are_found(tmp_path: Path, side: str, target: str, inside: bool) -> None:
     copy = SENTENCE.upper().replace(" ", "  -  ")
     copy = f"Before it. {copy} And after." if inside else copy
     texts = {"query": ["Some other query here", "x"], "passage": ["Some other passage here", "y"]}
@@ -96,8 +96,9 @@ def test_equal_and_contained_texts_are_found(tmp_path: Path, side: str, target: 
 
 
 def test_short_texts_are_no_evidence(tmp_path: Path) -> None:
+    assert LEAST_EVIDENCE < WINDOW
     between = "x" * (WINDOW - 1)  # long enough to be compared as a whole, too short to be looked for inside
-    train = pairs_of(tmp_path, ["Introduction", between], ["Introduction to all of it", f"more {between} text"])
+    train = pairs_of(tmp_path, ["Introduction", between], ["Introduction to all of it", f"More. {between}. Text."])
     assert find_overlap([train], [task_of(tmp_path, ["Introduction"], ["Yes."])]) == []
     found = find_overlap([train], [task_of(tmp_path, ["Introduction"], [between])])
     assert [(overlap.kind, overlap.count) for overlap in found] == [("query", 1)]
@@ -112,25 +113,37 @@ def test_counts_are_of_distinct_report_texts_and_examples_few(tmp_path: Path) ->
     assert found.statement() == "5 texts of report stand in passages of train after normalisation"
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_part_of_a_sentence_is_no_copy(tmp_path: Path) -> None:
+    question = "Samoa: which official language has the most speakers?"
+    report = task_of(tmp_path, [question], ["A candidate that stands nowhere else."])
+    assert find_overlap([pairs_of(tmp_path, [f"American {question}"], ["passage"])], [report]) == []
+    assert find_overlap([pairs_of(tmp_path, [f"Pago Pago! {question} Well"], ["passage"])], [report]) != []
+
+
+LETTERS = "ab中."
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    train=st.lists(st.text("abé中", max_size=80), min_size=1, max_size=6),
-    report=st.lists(st.text("abé中", min_size=1, max_size=40), min_size=1, max_size=6),
-    cuts=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 80), st.integers(1, 60)), max_size=4),
+    train=st.lists(st.text(LETTERS, max_size=90), min_size=1, max_size=6),
+    report=st.lists(st.text(LETTERS, min_size=1, max_size=40), min_size=1, max_size=6),
+    cuts=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6), st.integers(1, 6)), max_size=4),
 )
 def test_search_by_hash_finds_what_a_plain_search_finds(
     tmp_path: Path, train: list[str], report: list[str], cuts: list[tuple[int, int, int]]
 ) -> None:
-    report = report + [part for text, at, size in cuts if (part := train[text % len(train)][at : at + size])]
-    expected = {
-        text
-        for text in report
-        if is_evidence(text, LEAST_EVIDENCE)
-        and (text in train or (len(text) >= WINDOW and any(text in longer for longer in train)))
-    }
+    for number, at, size in cuts:
+        report = [*report, ".".join(train[number % len(train)].split(".")[at : at + size]) or "none"]
+    wanted = {normalised(text): text for text in reversed(report) if is_evidence(normalised(text), LEAST_EVIDENCE)}
+    expected = set()
+    for text in wanted:
+        for sentences in ([normalised(part) for part in longer.split(".")] for longer in train):
+            parts = {"".join(sentences[i:j]) for i in range(len(sentences)) for j in range(i, len(sentences) + 1)}
+            if text == "".join(sentences) or (len(text) >= WINDOW and text in parts):
+                expected.add(text)
     found = find_overlap([pairs_of(tmp_path, ["query"] * len(train), train)], [task_of(tmp_path, ["question"], report)])
     assert sum(overlap.count for overlap in found) == len(expected)
-    assert set().union(*(overlap.examples for overlap in found)) <= expected
+    assert {example for overlap in found for example in overlap.examples} <= {wanted[text] for text in expected}
 
 
 def test_an_overlap_is_refused_unless_a_reason_is_given() -> None:

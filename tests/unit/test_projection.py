@@ -13,12 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from hybridbatch.tracking.projection import project_study, project_trial
-from hybridbatch.tracking.quiet import hide_passwords, one_line
-from hybridbatch.tracking.records import PARAM_LIMIT, PROJECTED_TAG, TRIAL_TAG, experiment_params, record_of
-from hybridbatch.tracking.store import StudyRuns, TrackingStore, runs_by_trial
-from hybridbatch.tracking.writer import TrackingWriter
 from tests.trial_folders import (
     MIX,
     TEMPERATURE,
@@ -28,6 +22,12 @@ from tests.trial_folders import (
     write_study,
     write_trial,
 )
+
+from hybridbatch.tracking.projection import project_study, project_trial
+from hybridbatch.tracking.quiet import hide_passwords, one_line
+from hybridbatch.tracking.records import PARAM_LIMIT, PROJECTED_TAG, TRIAL_TAG, experiment_params, record_of
+from hybridbatch.tracking.store import StudyRuns, TrackingStore, runs_by_trial
+from hybridbatch.tracking.writer import TrackingWriter
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

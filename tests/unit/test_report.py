@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from tests.trial_folders import MIX, TEMPERATURE, experiment_json, sample_results, trial_result, write_study
 
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
@@ -27,7 +28,6 @@ from hybridbatch.report.page import study_page, write_page
 from hybridbatch.report.pareto import non_dominated
 from hybridbatch.report.tables import comparison
 from hybridbatch.spec.folders import StudyFolder
-from tests.trial_folders import MIX, TEMPERATURE, experiment_json, sample_results, trial_result, write_study
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,8 +67,8 @@ class Page(HTMLParser):
             self.text += data
 
 
-def table_of(tmp_path: Path, results: list[TrialResult], **options: bool) -> StudyTable:
-    return collect(write_study(tmp_path / "quickstart", results, experiment_json(**options)))
+def table_of(tmp_path: Path, results: list[TrialResult], *, bias_too: bool = True) -> StudyTable:
+    return collect(write_study(tmp_path / "quickstart", results, experiment_json(bias_too=bias_too)))
 
 
 @pytest.fixture
@@ -154,8 +154,9 @@ def test_differences_by_hand(tmp_path: Path) -> None:
 
     assert [(group.baseline, group.trials) for group in groups] == [("hybrid", (0, 1, 2)), ("monolingual", (3, 4))]
     hybrid, mono = (group.measures["map_cross"] for group in groups)
-    assert (hybrid.mean, hybrid.deviation, hybrid.seeds) == (pytest.approx(0.32), pytest.approx(0.02), 3)
-    assert (mono.mean, mono.deviation) == (pytest.approx(0.12), pytest.approx(math.sqrt(0.0008)))
+    assert hybrid.seeds == 3
+    assert [hybrid.mean, hybrid.deviation] == pytest.approx([0.32, 0.02])
+    assert [mono.mean, mono.deviation] == pytest.approx([0.12, math.sqrt(0.0008)])
     one = next(one for one in baseline_differences(groups) if one.measure == "map_cross")
     assert (one.first, one.second) == ("hybrid", "monolingual")
     assert one.difference == pytest.approx(0.2)
@@ -323,11 +324,22 @@ def test_the_page_says_what_went_wrong_and_how_to_make_it_again(table: StudyTabl
         assert expected in text
 
 
+def test_uncommitted_changes_are_admitted(tmp_path: Path) -> None:
+    clean = trial_result(0)
+    dirty = clean.model_copy(update={"number": 1, "provenance": {"git": {"revision": "abc", "dirty": True}}})
+    assert "uncommitted changes" not in Page(study_page(table_of(tmp_path, [clean]))).text
+    text = Page(study_page(table_of(tmp_path, [clean, dirty]))).text
+    assert "uncommitted changes" in text
+    assert "come from 2 revisions of the program" in text
+
+
 def test_what_users_write_is_escaped(tmp_path: Path) -> None:
     evil = "</script><script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)>"
     experiment = experiment_json() | {"question": evil}
     results = [
-        trial_result(0, baseline=evil).model_copy(update={"leakage": (evil,), "provenance": {"git_revision": evil}}),
+        trial_result(0, baseline=evil).model_copy(
+            update={"leakage": (evil,), "provenance": {"git": {"revision": evil, "dirty": True}}}
+        ),
         trial_result(1, state="failed", reason=evil, sets=()),
     ]
     study = write_study(tmp_path / "quickstart", results, experiment)

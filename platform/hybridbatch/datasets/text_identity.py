@@ -23,8 +23,8 @@ def normalised(text: str) -> str:
 
     Combining marks stay: without the vowel signs of Hindi, Thai or Arabic, different words would become one.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return folded.translate(_ignored())
+    kept = unicodedata.normalize("NFKC", text).casefold().translate(_ignored())
+    return unicodedata.normalize("NFKC", kept)
 
 
 def identity_keys(texts: Iterable[str], least: int = 1) -> NDArray[np.uint64]:

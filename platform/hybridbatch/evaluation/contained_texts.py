@@ -1,29 +1,40 @@
-"""Finds which of many texts stand inside other texts, without keeping any of them in memory.
+"""Finds which of many texts are whole sentences of other texts, without keeping any of them in memory.
 
 Every text has a polynomial hash, modulo 2^64, of its characters; that of any part of a text follows from running sums.
-A text is looked for by the hash of its first :data:`WINDOW` characters at every position, and confirmed by the hash of
-all of its characters. Source: Karp and Rabin, Efficient randomized pattern-matching algorithms, 1987.
+A text is looked for by the hash of its first :data:`WINDOW` characters wherever a sentence begins, and confirmed by the
+hash of all of its characters, which must end where a sentence ends.
+Source: Karp and Rabin, Efficient randomized pattern-matching algorithms, 1987.
 
-Shape legend: W wanted texts, C characters of a chunk of texts, T texts of a chunk, H hits.
+Shape legend: W wanted texts, H those of them with a window, C characters of a chunk of texts, T texts of a chunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Shorter texts are only compared with whole texts: a name or a date stands inside many others by chance. In characters.
+from hybridbatch.datasets.text_identity import normalised
+
+# Shorter texts are only compared with whole texts: "Not in citation given." is a sentence of many. In characters.
 WINDOW = 24
-SIEVE_BITS = 20  # of a hash: the sieve of first windows has a million places and stays in the processor's cache
+# Where a sentence may end. Thai has no full stop: a space after a Thai letter does its work.
+SENTENCE_END = re.compile(r"[.!?…;\n\u037e\u061f\u06d4\u0964\u3002\uff01\uff0e\uff1b\uff1f]+|(?<=[\u0e00-\u0e7f])\s+")
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
 _SEPARATOR = "\n"  # stands in no normalised text
 
 Hashes = NDArray[np.uint64]
+Numbers = NDArray[np.int64]
+
+
+def normalised_sentences(text: str) -> list[str]:
+    """Return the sentences of ``text``, normalised; joined they are what texts are compared by."""
+    return [normalised(sentence) for sentence in SENTENCE_END.split(text)]
 
 
 @dataclass(frozen=True)
@@ -31,26 +42,32 @@ class Chunk:
     """Texts one after the other, with what the hash of any part follows from.
 
     Attributes:
-        sums_C: Running sums of the weighted characters, one more than characters.
+        sums_C: Running sums of the weighted characters (uint64, one more than characters).
+        border_C: Whether a sentence begins or ends before each character (one more than characters).
         starts_T: First character of each text.
         lengths_T: Characters of each text.
     """
 
     sums_C: Hashes
-    starts_T: NDArray[np.int64]
-    lengths_T: NDArray[np.int64]
+    border_C: NDArray[np.bool_]
+    starts_T: Numbers
+    lengths_T: Numbers
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Chunk:
-        """Return the chunk of normalised ``texts``."""
-        lengths_T = np.fromiter((len(text) for text in texts), dtype=np.int64, count=len(texts))
-        joined = _SEPARATOR.join([*texts, ""]).encode("utf-32-le")
-        mixed_C = np.frombuffer(joined, np.uint32).astype(np.uint64) * _MIX
+    def of(cls, texts: Iterable[list[str]]) -> Chunk:
+        """Return the chunk of texts, each given as its normalised sentences."""
+        parts = [part for sentences in texts for part in (*sentences, _SEPARATOR)]
+        is_separator = np.fromiter((part is _SEPARATOR for part in parts), dtype=bool, count=len(parts))
+        ends = np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)))
+        starts_T = np.concatenate([[0], ends[is_separator]])[:-1].astype(np.int64)
+        mixed_C = np.frombuffer("".join(parts).encode("utf-32-le"), np.uint32).astype(np.uint64) * _MIX
         mixed_C = (mixed_C ^ (mixed_C >> np.uint64(29))) * _MIX
         sums_C = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed_C * _powers(_BASE, len(mixed_C)))])
-        return cls(sums_C, np.concatenate([[0], np.cumsum(lengths_T + 1)[:-1]]).astype(np.int64), lengths_T)
+        border_C = np.zeros(len(sums_C), dtype=bool)
+        border_C[0] = border_C[ends] = True
+        return cls(sums_C, border_C, starts_T, ends[is_separator] - 1 - starts_T)
 
-    def hashes(self, starts: NDArray[np.int64], lengths: NDArray[np.int64] | int) -> Hashes:
+    def hashes(self, starts: Numbers, lengths: Numbers | int) -> Hashes:
         """Return the hashes of the parts with these starts and lengths; a part must not reach beyond the chunk."""
         inverse_C = _powers(pow(_BASE, -1, 1 << 64), len(self.sums_C))
         return np.asarray((self.sums_C[starts + lengths] - self.sums_C[starts]) * inverse_C[starts])
@@ -67,58 +84,47 @@ class WantedTexts:
 
     Attributes:
         wholes_W: Hash of each text, ascending.
-        long_H: Which of them are looked for inside other texts, ascending by the hash of their first window.
+        rows_W: Where each text stands among the texts given.
+        wanted_H: Which of them are looked for inside other texts, ascending by the hash of their first window.
         windows_H: That hash.
         lengths_H: Their numbers of characters.
-        sieve: Whether a first window has these leading bits.
-        rows_W: Where each text stands among the texts given.
     """
 
     wholes_W: Hashes
-    long_H: NDArray[np.int64]
+    rows_W: Numbers
+    wanted_H: Numbers
     windows_H: Hashes
-    lengths_H: NDArray[np.int64]
-    sieve: NDArray[np.bool_]
-    rows_W: NDArray[np.int64]
+    lengths_H: Numbers
 
     @classmethod
-    def of(cls, wholes: Hashes, windows: Hashes, lengths: NDArray[np.int64], rows: NDArray[np.int64]) -> WantedTexts:
-        """Return the distinct ones of the texts with these hashes, first windows (0 if shorter), lengths and rows."""
+    def of(cls, wholes: Hashes, windows: Hashes, lengths: Numbers, rows: Numbers) -> WantedTexts:
+        """Return the distinct ones of the texts with these hashes, hashes of first windows, lengths and rows."""
         wholes_W, first_W = np.unique(wholes, return_index=True)
         windows_W, lengths_W = windows[first_W], lengths[first_W]
-        long_H = np.flatnonzero(lengths_W >= WINDOW)
-        long_H = long_H[np.argsort(windows_W[long_H], kind="stable")]
-        sieve = np.zeros(1 << SIEVE_BITS, dtype=bool)
-        sieve[_leading(windows_W[long_H])] = True
-        return cls(wholes_W, long_H, windows_W[long_H], lengths_W[long_H], sieve, rows[first_W])
+        wanted_H = np.flatnonzero(lengths_W >= WINDOW)
+        wanted_H = wanted_H[np.argsort(windows_W[wanted_H], kind="stable")]
+        return cls(wholes_W, rows[first_W], wanted_H, windows_W[wanted_H], lengths_W[wanted_H])
 
-    def found_in(self, chunk: Chunk) -> NDArray[np.int64]:
-        """Return which wanted texts (0 to W - 1, ascending) equal a text of the chunk or stand inside one."""
+    def found_in(self, chunk: Chunk) -> Numbers:
+        """Return which wanted texts (0 to W - 1, ascending) equal a text of the chunk or are sentences of one."""
         whole = np.flatnonzero(np.isin(self.wholes_W, chunk.wholes_T))
         return np.union1d(whole, self._inside(chunk))
 
-    def _inside(self, chunk: Chunk) -> NDArray[np.int64]:
+    def _inside(self, chunk: Chunk) -> Numbers:
         end = len(chunk.sums_C) - 1
-        if end < WINDOW or not len(self.long_H):
-            return np.empty(0, np.int64)
-        at = np.arange(end - WINDOW + 1)
+        at = np.flatnonzero(chunk.border_C[: max(0, end - WINDOW + 1)])
         windows = chunk.hashes(at, WINDOW)
-        at = at[self.sieve[_leading(windows)]]
-        low = np.searchsorted(self.windows_H, windows[at], side="left")
-        counts = np.searchsorted(self.windows_H, windows[at], side="right") - low
+        low = np.searchsorted(self.windows_H, windows, side="left")
+        counts = np.searchsorted(self.windows_H, windows, side="right") - low
         # every position with every wanted text that begins with the window there
         starts = np.repeat(at, counts)
-        offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        candidates = np.repeat(low, counts) + offsets
-        fits = starts + self.lengths_H[candidates] <= end
-        starts, candidates = starts[fits], candidates[fits]
-        wanted = self.long_H[candidates]
-        same = chunk.hashes(starts, self.lengths_H[candidates]) == self.wholes_W[wanted]
-        return np.unique(wanted[same])
-
-
-def _leading(hashes: Hashes) -> NDArray[np.int64]:
-    return (hashes >> np.uint64(64 - SIEVE_BITS)).astype(np.int64)
+        texts = np.repeat(low, counts) + np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        ends = starts + self.lengths_H[texts]
+        fits = ends <= end
+        fits[fits] = chunk.border_C[ends[fits]]
+        starts, texts = starts[fits], texts[fits]
+        wanted = self.wanted_H[texts]
+        return np.unique(wanted[chunk.hashes(starts, self.lengths_H[texts]) == self.wholes_W[wanted]])
 
 
 def _powers(base: int, count: int) -> Hashes:

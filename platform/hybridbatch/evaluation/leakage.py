@@ -1,11 +1,11 @@
 """Report text that stands in the training data.
 
 Texts are compared in NFKC, case-folded, without punctuation, symbols and spaces. A question or candidate of a report
-set counts as leaked when it equals a training query or passage, or stands inside one (a sentence in its paragraph). Two
-limits keep chance out: texts below :data:`~hybridbatch.datasets.text_identity.LEAST_EVIDENCE` characters are not
-compared at all (headings such as "Introduction" stand everywhere), and those below
-:data:`~hybridbatch.evaluation.contained_texts.WINDOW` characters only with whole texts. Paraphrases and translations
-are not found.
+set counts as leaked when it equals a training query or passage, or one or more whole sentences of it. Two limits keep
+chance out: texts below :data:`~hybridbatch.datasets.text_identity.LEAST_EVIDENCE` characters are not compared at all
+(headings such as "Introduction" stand everywhere), and those below
+:data:`~hybridbatch.evaluation.contained_texts.WINDOW` characters only with whole texts. Paraphrases, translations and
+parts of sentences are not found.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 from hybridbatch.datasets.arrow_cache import column_of
 from hybridbatch.datasets.parallel_pairs import ParallelPairs
 from hybridbatch.datasets.retrieval_task import RetrievalTask
-from hybridbatch.datasets.text_identity import LEAST_EVIDENCE, is_evidence, normalised
-from hybridbatch.evaluation.contained_texts import WINDOW, Chunk, WantedTexts
+from hybridbatch.datasets.text_identity import LEAST_EVIDENCE, is_evidence
+from hybridbatch.evaluation.contained_texts import WINDOW, Chunk, WantedTexts, normalised_sentences
 from hybridbatch.foundation.errors import UserError, shorten
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ SLICE = 500  # texts read at a time
 CHUNK = 1 << 20  # characters hashed at a time
 EXAMPLES = 3
 EXAMPLE_LENGTH = 120  # characters
-NOTHING_SHARED = "no training text equals or contains a report text after normalisation"
+NOTHING_SHARED = "no training text equals a report text or holds it as a sentence, after normalisation"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Overlap:
 
 
 def find_overlap(train: Sequence[ParallelPairs], report: Sequence[RetrievalTask]) -> list[Overlap]:
-    """Return where a training query or passage equals or contains a question or candidate of a report set.
+    """Return where a training query or passage equals or holds a question or candidate of a report set.
 
     Texts are read through the memory map, a chunk at a time; of report texts only hashes are kept.
     """
@@ -111,10 +111,9 @@ def _wanted(task: RetrievalTask) -> WantedTexts:
     for first_row, table in ((0, task.questions), (len(task.questions), task.candidates)):
         for first, texts in _normalised_chunks(table, "text"):
             chunk = Chunk.of(texts)
-            kept = np.flatnonzero([is_evidence(text, LEAST_EVIDENCE) for text in texts])
-            long = chunk.lengths_T[kept] >= WINDOW
+            kept = np.flatnonzero([is_evidence("".join(sentences), LEAST_EVIDENCE) for sentences in texts])
             wholes.append(chunk.wholes_T[kept])
-            windows.append(chunk.hashes(chunk.starts_T[kept], np.where(long, WINDOW, 0)))
+            windows.append(chunk.hashes(chunk.starts_T[kept], np.minimum(chunk.lengths_T[kept], WINDOW)))
             lengths.append(chunk.lengths_T[kept])
             rows.append(first_row + first + kept)
     return WantedTexts.of(
@@ -129,14 +128,16 @@ def _text(task: RetrievalTask, row: int) -> str:
     return shorten(column_of(table, "text")[row].as_py(), EXAMPLE_LENGTH)
 
 
-def _normalised_chunks(rows: Dataset, column: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the normalised texts of a column in chunks of about equal size, each with the number of its first row."""
+def _normalised_chunks(rows: Dataset, column: str) -> Iterator[tuple[int, list[list[str]]]]:
+    """Yield the texts of a column as normalised sentences, in chunks, each with the number of its first row."""
     texts = column_of(rows, column)
-    first, chunk = 0, list[str]()
+    first, chunk, characters = 0, list[list[str]](), 0
     for start in range(0, len(texts), SLICE):
-        chunk += [normalised(text) for text in texts.slice(start, SLICE).to_pylist()]
-        if sum(map(len, chunk)) >= CHUNK:
+        new = texts.slice(start, SLICE).to_pylist()
+        chunk += map(normalised_sentences, new)
+        characters += sum(map(len, new))
+        if characters >= CHUNK:
             yield first, chunk
-            first, chunk = first + len(chunk), []
+            first, chunk, characters = first + len(chunk), [], 0
     if chunk or not first:
         yield first, chunk

@@ -71,6 +71,7 @@ def study_page(table: StudyTable, command: str | None = None) -> str:
         packages=_packages(table),
         command=command or "hybridbatch run experiment.json",
         revisions=_revisions(table),
+        uncommitted=any(state.get("dirty") for state in _git_states(table)),
         experiment=json.dumps(table.experiment, indent=2, ensure_ascii=False),
         plotly_js=get_plotlyjs(),
         figures_json=_for_script(figures),
@@ -177,7 +178,7 @@ def _differences(table: StudyTable) -> list[dict[str, Any]]:
             {"text": difference_text(by_measure.get(name)), "clear": is_clear(by_measure.get(name))}
             for name in MEASURES
         ]
-        rows.append({"dataset": dataset, "pair": f"{first} − {second}", "cells": cells})  # noqa: RUF001 (a minus)
+        rows.append({"dataset": dataset, "pair": f"{first} − {second}", "cells": cells})
     return rows
 
 
@@ -219,5 +220,10 @@ def _packages(table: StudyTable) -> list[str]:
 
 
 def _revisions(table: StudyTable) -> list[str]:
-    revisions = (row.result.provenance.get("git_revision") for row in table.rows)
+    revisions = (state.get("revision") for state in _git_states(table))
     return list(dict.fromkeys(str(revision) for revision in revisions if revision))
+
+
+def _git_states(table: StudyTable) -> list[dict[str, Any]]:
+    states = [row.result.provenance.get("git") for row in table.rows]
+    return [state for state in states if isinstance(state, dict)]

@@ -239,13 +239,19 @@ class Ledger:
             if not trial.state.is_finished() and has_lapsed(trial.user_attrs.get(LEASE))
         ]
 
+    def running(self) -> set[int]:
+        """Return the numbers of trials in living hands."""
+        return {
+            trial.number
+            for trial in self._trials()
+            if trial.state == TrialState.RUNNING and not has_lapsed(trial.user_attrs.get(LEASE))
+        }
+
     def counts(self) -> Counts:
         """Return the trials by state. One whose driver is dead counts as waiting."""
         trials = self._trials()
         states = [trial.state for trial in trials]
-        running = sum(
-            trial.state == TrialState.RUNNING and not has_lapsed(trial.user_attrs.get(LEASE)) for trial in trials
-        )
+        running = len(self.running())
         finished = [states.count(_TOLD[name]) for name in ("complete", "pruned", "failed")]
         waiting = max(self.plan.total, len(trials)) - sum(finished) - running
         return Counts(*finished, running, waiting)

@@ -9,16 +9,18 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import yaml
 from pydantic import ValidationError
 
 from hybridbatch.foundation.errors import ExperimentErrors, HybridBatchError, UserError, did_you_mean, one_of
+from hybridbatch.foundation.registries import DATASETS
 from hybridbatch.spec import overrides
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.search_space import KEYS
 from hybridbatch.spec.settings import ChosenFrom, Settings
+from hybridbatch.spec.sources import SourceSettings
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -103,6 +105,24 @@ def validate(content: Any, file: Path | None = None) -> Experiment:
     if problems:
         raise ExperimentErrors(problems)
     return experiment
+
+
+def read_source(dataset: str, settings: Mapping[str, str]) -> SourceSettings:
+    """Return a data set named on the command line; values are read as YAML.
+
+    Raises:
+        UserError: If the name or a setting is not known.
+    """
+    entry = DATASETS.get(dataset)
+    content = {"dataset": dataset, **{name: yaml.load(value, Loader=_Loader) for name, value in settings.items()}}  # noqa: S506
+    try:
+        return cast(SourceSettings, entry.model_validate_json(json.dumps(content)))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        known = [field for field in entry.model_fields if field != "dataset"]
+        problem = "unknown setting" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise UserError(problem, file=dataset, path=name, seen=settings.get(name), allowed=one_of(known)) from error
 
 
 def _messages(error: ValidationError, content: Any, file: Path | None) -> Iterator[UserError]:

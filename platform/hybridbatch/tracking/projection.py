@@ -184,7 +184,7 @@ def _only_writer(study: StudyFolder) -> Iterator[None]:
     The system takes the lock back when its holder dies.
     """
     study.path.mkdir(parents=True, exist_ok=True)
-    with open(study.path / "tracking.lock", "a", encoding="utf-8") as file:
+    with (study.path / "tracking.lock").open("a", encoding="utf-8") as file:
         deadline = time.monotonic() + _LOCK_WAIT
         while True:
             try:

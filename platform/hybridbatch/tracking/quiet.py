@@ -48,5 +48,5 @@ def hide_passwords(text: str) -> str:
 def one_line(error: BaseException) -> str:
     """Return an error as one line that may be shown: its kind and first sentence, without passwords."""
     text = " ".join(str(error).split()) or "no message"
-    cut = text if len(text) <= 300 else text[:299] + "…"  # noqa: PLR2004  (a few lines of terminal)
+    cut = text if len(text) <= 300 else text[:299] + "…"
     return f"{type(error).__name__}: {hide_passwords(cut)}"

@@ -157,7 +157,7 @@ def _tags(result: TrialResult, study: str) -> dict[str, str]:
         "best_step": str(result.best_step),
         **{path: _text(value) for path, value in provenance.items()},
         "package_lock_fingerprint": fingerprint.of_texts([lock]) if lock else "",
-        "mlflow.source.git.commit": str(provenance.get("git_revision", "")),
+        "mlflow.source.git.commit": str(provenance.get("git.revision", "")),
         "baseline": result.baseline or "",
         "reason": result.reason or "",
         "leakage": "\n".join(result.leakage),

@@ -1,0 +1,33 @@
+# make demo    installs and runs the quickstart study, then prints the comparison
+# make test    installs and runs the tests
+# make check   ruff, mypy, import-linter
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test check install clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,postgresql]'
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/hybridbatch run experiments/quickstart/experiment.yaml
+	$(BIN)/hybridbatch report quickstart
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build *.egg-info platform/*.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,122 @@
+"""A study on Ray: Tune drives, the ledger decides, warm worker groups train."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hybridbatch.foundation.errors import StoreError
+from hybridbatch.search.session import StudySession
+
+# Read by Ray when it is imported, in this process and, inherited, in those it starts.
+_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the trial folder holds everything
+    "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),  # the ledger is the only truth: no snapshot beside it
+    "TUNE_WARN_THRESHOLD_S": "60",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_CONTROLLER_LOGGING": "1",
+}
+
+
+def run_on_ray(session: StudySession, address: str | None = None) -> None:
+    """Run trials on a Ray cluster until none is left for this driver.
+
+    Args:
+        session: The study.
+        address: Address of a running cluster; None starts one on this machine, unless ``RAY_ADDRESS`` names one.
+
+    Raises:
+        StoreError: If the cluster cannot be reached.
+        UserError: If no trial fits on the cluster, or what a trial met that only the user can mend.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    with connected(session.home.logs, address), tempfile.TemporaryDirectory(prefix="hybridbatch-tune-") as scratch:
+        _tune(session, Path(scratch))
+
+
+def _tune(session: StudySession, scratch: Path) -> None:
+    from ray import tune
+
+    from hybridbatch.cluster.ledger_search import Faults, LedgerScheduler, LedgerSearcher
+    from hybridbatch.cluster.resources import concurrent_trials
+    from hybridbatch.cluster.warm_trial import WarmTrial
+
+    faults = Faults()
+
+    class StopOnFault(tune.Stopper):  # type: ignore[misc]
+        def __call__(self, trial_id: str, result: dict[str, object]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            return faults.first is not None
+
+    tuner = tune.Tuner(
+        tune.with_resources(WarmTrial, {"memory": 1}),  # one byte: the workers reserve what they need themselves
+        tune_config=tune.TuneConfig(
+            num_samples=-1,
+            max_concurrent_trials=concurrent_trials(session.experiment.resources),
+            reuse_actors=True,
+            search_alg=LedgerSearcher(session, faults),
+            scheduler=LedgerScheduler(session, faults),
+        ),
+        run_config=tune.RunConfig(
+            name=session.folder.name, storage_path=str(scratch), verbose=0, stop=StopOnFault(), log_to_file=False
+        ),
+    )
+    tuner.fit()
+    if faults.first is not None:
+        raise faults.first
+
+
+@contextmanager
+def connected(logs: Path, address: str | None) -> Iterator[None]:
+    """Connect to a Ray cluster, or start one on this machine and end it afterwards.
+
+    Ray's own chatter stays in Ray's log folder, of which ``logs/ray`` is a link.
+
+    Raises:
+        StoreError: If the cluster at ``address`` cannot be reached.
+    """
+    import ray
+
+    where = address or os.environ.get("RAY_ADDRESS")
+    was_connected = ray.is_initialized()
+    try:
+        if not was_connected:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                context = ray.init(
+                    address=where, include_dashboard=None if where else False, log_to_driver=False,
+                    logging_level=logging.ERROR, configure_logging=True,
+                )
+            _link(logs / "ray", Path(context.address_info["session_dir"]) / "logs")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise StoreError(
+            "the Ray cluster cannot be reached",
+            file=where,
+            seen=str(error).strip().splitlines()[0],
+            allowed="the address of a running cluster, host:port, or none to use this machine alone",
+            remedy="check that `ray start --head` runs there, or run with --local",
+        ) from error
+    try:
+        yield
+    finally:
+        if not was_connected:
+            ray.shutdown()
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    draft = link.with_name(f".{link.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(target)
+    draft.replace(link)

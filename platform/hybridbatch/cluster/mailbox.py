@@ -1,0 +1,66 @@
+"""The mailbox of a worker group: one trial in, its rungs out, verdicts back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+
+class Mailbox:
+    """Holds the one current trial of a worker group; run as an asynchronous Ray actor.
+
+    Every change of trial is a new version. A worker that was restarted takes the current version again, reports from its
+    checkpoint, and gets the verdicts that were given before.
+    """
+
+    def __init__(self) -> None:
+        self.job: dict[str, Any] | None = None
+        self.version = 0
+        self.closed = False
+        self.verdicts: dict[int, bool] = {}
+        self.reported: set[int] = set()
+        self.changed = asyncio.Condition()
+        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def hand_over(self, job: dict[str, Any]) -> None:
+        """Make ``job`` the current trial; what is left of the one before is forgotten."""
+        async with self.changed:
+            self.job, self.version = job, self.version + 1
+            self.verdicts, self.reported, self.events = {}, set(), asyncio.Queue()
+            self.changed.notify_all()
+
+    async def close(self) -> None:
+        """Tell all workers that no trial follows."""
+        async with self.changed:
+            self.closed = True
+            self.changed.notify_all()
+
+    async def next_job(self, seen: int) -> tuple[int, dict[str, Any]] | None:
+        """Wait for a version after ``seen``; return it with its trial, or None when no trial follows."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.closed or self.version > seen)
+            return None if self.closed or self.job is None else (self.version, self.job)
+
+    async def report(self, version: int, step: int, rung: str | None) -> bool:
+        """Report a rung (its JSON from the first worker, None from the others); wait for the verdict."""
+        if rung is not None and version == self.version and step not in self.reported:
+            self.reported.add(step)
+            await self.events.put({"rung": rung, "step": step})
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.closed or self.version != version or step in self.verdicts)
+            return self.version == version and self.verdicts.get(step, False)
+
+    async def decide(self, step: int, goes_on: bool) -> None:
+        """Give the verdict of a rung."""
+        async with self.changed:
+            self.verdicts[step] = goes_on
+            self.changed.notify_all()
+
+    async def say(self, version: int, event: dict[str, Any]) -> None:
+        """Say that the trial is finished, or why the group cannot go on."""
+        if version in (self.version, -1):
+            await self.events.put(event)
+
+    async def next_event(self) -> dict[str, Any]:
+        """Wait for the next event of the current trial."""
+        return await self.events.get()

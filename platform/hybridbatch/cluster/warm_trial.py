@@ -1,0 +1,99 @@
+"""The Tune trainable that owns a warm worker group: one long-lived TorchTrainer serves trial after trial.
+
+Tune starts one such actor per concurrent trial and reuses it. Starting a group costs ten seconds and more (a controller, the
+workers, torch and transformers in each); handing a trial to a warm one costs a message.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from hybridbatch.cluster.mailbox import Mailbox
+from hybridbatch.cluster.worker_loop import serve_trials
+
+_JOIN_SECONDS = 15
+
+
+class WarmTrial(tune.Trainable):  # type: ignore[misc]
+    """Runs trials one after the other in its worker group.
+
+    The configuration of a trial holds ``study``, ``number``, ``home``, ``data_root`` and ``resources`` (of
+    :class:`~hybridbatch.spec.resources.Resources`, as a mapping).
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Start the worker group and hand it its first trial."""
+        self.served, self.poisoned, self.idle = 0, False, True
+        self.mailbox = ray.remote(num_cpus=0, max_concurrency=256)(Mailbox).remote()
+        self.group = threading.Thread(target=self._serve, args=(dict(config),), daemon=True)
+        self.group.start()
+        self._hand_over(config)
+
+    def _serve(self, config: dict[str, Any]) -> None:
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        resources = config["resources"]
+        needs = {"CPU": resources["cpus_per_worker"], "GPU": resources["gpus_per_worker"]}
+        with tempfile.TemporaryDirectory(prefix="hybridbatch-group-") as folder:
+            trainer = TorchTrainer(
+                serve_trials,
+                train_loop_config={"mailbox": self.mailbox, "home": config["home"], "data_root": config["data_root"]},
+                scaling_config=ScalingConfig(
+                    num_workers=resources["workers"],
+                    use_gpu=needs["GPU"] > 0,
+                    resources_per_worker={name: amount for name, amount in needs.items() if amount},
+                ),
+                run_config=RunConfig(
+                    name=f"group-{os.getpid()}",
+                    storage_path=folder,
+                    failure_config=FailureConfig(max_failures=resources["restarts"]),
+                ),
+            )
+            try:
+                trainer.fit()
+            except Exception as error:  # whatever it was: the trial is given back and a fresh group started
+                ray.get(self.mailbox.say.remote(-1, {"broken": f"{type(error).__name__}: {error}"}))
+
+    def _hand_over(self, config: dict[str, Any]) -> None:
+        self.served, self.idle = self.served + 1, False
+        self.most = config["resources"]["trials_per_group"]
+        ray.get(self.mailbox.hand_over.remote({"study": config["study"], "number": config["number"]}))
+
+    def step(self) -> dict[str, Any]:
+        """Return the next event of the trial: a rung (with the mailbox that waits for the verdict), or the end."""
+        event = ray.get(self.mailbox.next_event.remote())
+        if "broken" in event:
+            self.poisoned = True
+            raise RuntimeError(f"the worker group could not be kept alive: {event['broken']}")
+        done = "rung" not in event
+        self.idle = done
+        return {**event, "mailbox": self.mailbox, "done": done}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial; refuse when a fresh group is due."""
+        if self.poisoned or not self.group.is_alive() or self.served >= self.most:
+            return False
+        self._hand_over(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        """End the group: by itself when it is idle; in the middle of a trial it ends with this process."""
+        if self.idle:
+            ray.get(self.mailbox.close.remote())
+            self.group.join(_JOIN_SECONDS)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Return nothing: checkpoints lie in the trial folder."""
+        Path(checkpoint_dir).mkdir(parents=True, exist_ok=True)
+        return {}
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Do nothing: trials go on from their folder."""

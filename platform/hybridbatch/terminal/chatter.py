@@ -1,0 +1,57 @@
+"""Chatter of libraries goes to a log file, so that the terminal shows what the user asked for and nothing else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from hybridbatch.foundation.errors import readable_disk_errors
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@contextmanager
+def quiet_terminal(log: Path, verbose: bool, on_stderr: bool = False) -> Iterator[Console]:
+    """Yield a console on the real terminal while everything else that is printed goes to ``log``.
+
+    This holds also for what C++ code and child processes print, since the file descriptors themselves are turned away.
+
+    Args:
+        log: Where chatter goes; it is appended to.
+        verbose: Leave everything on the terminal.
+        on_stderr: Whether the console writes to standard error, for commands whose output is read by scripts.
+    """
+    logging.captureWarnings(True)
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format=_FORMAT, force=True)
+        yield Console(stderr=on_stderr)
+        return
+    warnings.simplefilter("default")
+    with readable_disk_errors(log.parent):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        file = open(log, "a", encoding="utf-8", buffering=1)  # noqa: SIM115: closed below, after the descriptors are back
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = [os.dup(descriptor) for descriptor in (1, 2)]
+    for descriptor in (1, 2):
+        os.dup2(file.fileno(), descriptor)
+    logging.basicConfig(level=logging.INFO, format=_FORMAT, force=True, stream=file)
+    terminal = os.fdopen(os.dup(saved[int(on_stderr)]), "w", encoding="utf-8")
+    try:
+        yield Console(file=terminal)
+    finally:
+        terminal.close()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, original in zip((1, 2), saved, strict=True):
+            os.dup2(original, descriptor)
+            os.close(original)
+        logging.basicConfig(level=logging.WARNING, force=True, handlers=[logging.NullHandler()])
+        file.close()

@@ -1,0 +1,137 @@
+"""What works on this machine, and how to mend what does not."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hybridbatch.foundation.errors import HybridBatchError, free_megabytes
+from hybridbatch.foundation.registries import DATASETS
+from hybridbatch.spec.folders import HomeFolder
+from hybridbatch.spec.sources import DataLocation
+
+State = Literal["ok", "warning", "failed"]
+_PACKAGES = ("torch", "transformers", "datasets", "ray", "optuna", "mlflow", "optuna-dashboard", "plotly")
+_LITTLE_DISK = 2000.0  # MB; a study of small models needs less, of large ones far more
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        state: ``ok``, ``warning`` (something cannot be used) or ``failed`` (nothing will run).
+        found: What was found.
+        mend: How to mend it.
+    """
+
+    name: str
+    state: State
+    found: str
+    mend: str | None = None
+
+
+def examine(home: HomeFolder, data_root: Path, ledger: str | None, tracking: str | None) -> Iterator[Check]:
+    """Look at everything, one check after the other.
+
+    Args:
+        home: The home folder.
+        data_root: Folder of data sets.
+        ledger: URL of the Optuna storage, None for the embedded one.
+        tracking: URL of the MLflow store, None for the embedded one.
+    """
+    yield Check("python", "ok", f"{sys.version.split()[0]}")
+    for package in _PACKAGES:
+        yield _package(package)
+    yield _guarded("devices", _devices)
+    yield _guarded("home folder", lambda: _home(home))
+    yield _guarded("ledger", lambda: _ledger(ledger or home.ledger_url))
+    yield _guarded("tracking", lambda: _tracking(tracking or home.tracking_url, home))
+    for name in DATASETS.entries():
+        yield _guarded(f"data set {name}", lambda name=name: _dataset(name, DataLocation(data_root, home.cache)))  # type: ignore[misc]
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except HybridBatchError as error:
+        return Check(name, "failed", error.problem + (f" ({error.seen})" if error.seen else ""), error.remedy)
+    except Exception as error:  # a broken installation may raise anything
+        return Check(name, "failed", f"{type(error).__name__}: {error}")
+
+
+def _package(package: str) -> Check:
+    try:
+        version = importlib.metadata.version(package)
+        if package not in ("optuna-dashboard", "ray"):
+            importlib.import_module(package)
+    except Exception as error:
+        mend = f"pip install -c constraints.txt {package}"
+        return Check(package, "failed", f"{type(error).__name__}: {error}", mend)
+    return Check(package, "ok", version)
+
+
+def _devices() -> Check:
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        return Check("devices", "ok", f"{os.cpu_count()} CPUs; {', '.join(names)}")
+    return Check("devices", "ok", f"{os.cpu_count()} CPUs, no GPU")
+
+
+def _home(home: HomeFolder) -> Check:
+    from hybridbatch.foundation import atomic
+
+    probe = home.path / ".doctor"
+    atomic.write_text(probe, "")
+    probe.unlink()
+    free = free_megabytes(home.path)
+    if free < _LITTLE_DISK:
+        return Check("home folder", "warning", f"{home.path}: {free:.0f} MB free", "free some space or choose --home")
+    return Check("home folder", "ok", f"{home.path}: {free / 1000:.0f} GB free, {len(home.studies())} studies")
+
+
+def _ledger(url: str) -> Check:
+    from hybridbatch.search.storage import hide_password, open_storage
+
+    studies = len(open_storage(url).get_all_studies())
+    return Check("ledger", "ok", f"{hide_password(url)}: {studies} studies")
+
+
+def _tracking(url: str, home: HomeFolder) -> Check:
+    from hybridbatch.tracking.quiet import hide_passwords, one_line
+    from hybridbatch.tracking.store import TrackingStore
+
+    try:
+        found = len(TrackingStore(url, home.artifacts).connect().search_experiments())
+    except Exception as error:
+        return Check(
+            "tracking",
+            "warning",
+            f"{hide_passwords(url)}: {one_line(error)}",
+            "studies run without it; start the MLflow server, then `hybridbatch resume` writes what is missing",
+        )
+    return Check("tracking", "ok", f"{hide_passwords(url)}: {found} experiments")
+
+
+def _dataset(name: str, location: DataLocation) -> Check:
+    entry = DATASETS.get(name)
+    if "path" in entry.model_fields and entry.model_fields["path"].is_required():
+        return Check(f"data set {name}", "ok", "reads any file given as path")
+    try:
+        task = entry(dataset=name).task(location) if name != "world-facts" else entry(dataset=name, split="dev").task(location)
+    except HybridBatchError as error:
+        return Check(f"data set {name}", "warning", error.problem + (f": {error.file}" if error.file else ""), error.remedy)
+    return Check(
+        f"data set {name}",
+        "ok",
+        f"{len(task.languages)} languages, {len(task.questions):,} questions, {len(task.candidates):,} candidates",
+    )

@@ -1,0 +1,82 @@
+"""A plan as a person reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from hybridbatch.report.naming import number
+from hybridbatch.search.preview import Preview
+from hybridbatch.spec.experiment import Experiment
+
+
+def print_plan(plan: Preview, experiment: Experiment, console: Console) -> None:
+    """Print what a study would do."""
+    console.print(f"[bold]{plan.study}[/]  {experiment.question}", highlight=False)
+    _print_data(plan, console)
+    _print_trials(plan, experiment, console)
+    _print_batches(plan, console)
+    training, resources = plan.training, plan.resources
+    console.print(
+        f"A full trial: {training['steps']:,} steps of {experiment.batches.size} pairs = {training['pairs']:,} pairs, "
+        f"{training['evaluations']} evaluations on the selection set",
+        highlight=False,
+    )
+    gpus = f", {resources['gpus']:g} GPUs" if resources["gpus"] else ""
+    console.print(
+        f"Resources of a trial: {resources['workers']:g} workers, {resources['cpus']:g} CPUs{gpus}; "
+        f"on this machine alone {resources['concurrent']:g} trials at a time",
+        highlight=False,
+    )
+    for statement in plan.leakage:
+        console.print(f"Leakage: {statement}", highlight=False)
+
+
+def _print_data(plan: Preview, console: Console) -> None:
+    table = _table("data", "role", "languages", "items", "pairs", "questions", "candidates", left=3)
+    for one in plan.train:
+        table.add_row(one["name"], "train", _languages(one), f"{one['items']:,}", f"{one['pairs']:,}", "", "")
+    for one in plan.tasks:
+        row = (f"{one['questions']:,}", f"{one['candidates']:,}")
+        table.add_row(one["name"], one["role"], _languages(one), "", "", *row)
+    console.print(table)
+    console.print()
+
+
+def _print_trials(plan: Preview, experiment: Experiment, console: Console) -> None:
+    table = _table("trial", "baseline", "settings", left=3)
+    for trial in plan.trials:
+        settings = "  ".join(f"{path}={number(value)}" for path, value in trial["params"].items())
+        table.add_row(str(trial["number"]), trial["baseline"] or "", settings)
+    if plan.searched:
+        first = len(plan.trials)
+        searched = "  ".join(experiment.search.space) or "the experiment as written"
+        last = first + plan.searched - 1
+        table.add_row(f"{first}–{last}" if plan.searched > 1 else str(first), "", f"searched: {searched}")
+    console.print(table)
+    console.print()
+
+
+def _print_batches(plan: Preview, console: Console) -> None:
+    table = _table("batches of", "kinds", "epochs", left=3)
+    for name, batches in plan.batches.items():
+        kinds = ", ".join(f"{share:.0%} {kind}" for kind, share in batches["kinds"].items())
+        epochs = ", ".join(f"{kind}: {count:.1f}" for kind, count in batches["epochs"].items())
+        table.add_row(name, kinds, epochs)
+    console.print(table)
+    for note in sorted({note for batches in plan.batches.values() for note in batches["left_out"]}):
+        console.print(f"left out: {note}", style="yellow", highlight=False)
+    console.print()
+
+
+def _languages(one: dict[str, Any]) -> str:
+    return " ".join(one["languages"])
+
+
+def _table(*headings: str, left: int) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if index < left else "right", overflow="fold")
+    return table

@@ -1,0 +1,60 @@
+"""The measures of one model on one data set, as a person reads them and as a script does."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from hybridbatch.report.naming import measure_name, measure_text
+from hybridbatch.spec.trial import DatasetResult
+
+_SETTINGS = ("mono", "cross", "multi")
+
+
+def result_json(result: DatasetResult) -> dict[str, Any]:
+    """Return a result with its headline measures beside the tables: ``map_mono``, ``cells``, ``multi``, ``bias`` and so on."""
+    summary = {name: None if math.isnan(value) else value for name, value in result.summary.items()}
+    counts = {"dataset": result.dataset, "questions": result.questions, "candidates": result.candidates}
+    tables = {"cells": result.cells, "multi": result.multi, "bias": result.bias, "seconds": result.seconds}
+    return {**counts, **summary, **tables}
+
+
+def print_result(result: DatasetResult, console: Console, cells: bool) -> None:
+    """Print the headline measures, and with ``cells`` the mAP of every pair of languages."""
+    console.print(
+        f"[bold]{result.dataset}[/]  {result.questions:,} questions, {result.candidates:,} candidates, "
+        f"{result.seconds:.1f} s",
+        highlight=False,
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("measure")
+    for setting in _SETTINGS:
+        table.add_column(setting, justify="right")
+    ranking = dict.fromkeys(name.rsplit("_", 1)[0] for name in result.summary if name.endswith(_SETTINGS))
+    for metric in ranking:
+        names = [f"{metric}_{setting}" for setting in _SETTINGS]
+        heading = measure_name(names[0]).rsplit(" ", 1)[0]
+        table.add_row(heading, *(measure_text(name, result.summary.get(name)) for name in names))
+    console.print(table)
+    for name, value in result.summary.items():
+        if not name.endswith(_SETTINGS):
+            console.print(f"{measure_name(name)}: {measure_text(name, value)}", highlight=False)
+    if cells:
+        console.print(_cell_table(result))
+
+
+def _cell_table(result: DatasetResult) -> Table:
+    languages = list(dict.fromkeys(cell.rsplit("-", 1)[0] for cell in result.cells))
+    table = Table(title="mAP: question language down, answer language across", box=None, header_style="dim")
+    table.add_column("")
+    for language in (*languages, "pool", "rank distance"):
+        table.add_column(language, justify="right")
+    for question in languages:
+        row = [measure_text("map_mono", result.cells.get(f"{question}-{answer}")) for answer in languages]
+        row.append(measure_text("map_multi", result.multi.get(question)))
+        row.append(measure_text("rank_distance", result.bias.get(question)))
+        table.add_row(question, *row)
+    return table

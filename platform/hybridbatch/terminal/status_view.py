@@ -1,0 +1,65 @@
+"""How a study stands, for people and for scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from hybridbatch.report.collect import collect
+from hybridbatch.report.naming import measure_name, measure_text, number
+from hybridbatch.search.ledger import Ledger
+from hybridbatch.search.session import ledger_url, load_study
+from hybridbatch.spec.folders import HomeFolder
+from hybridbatch.training.progress import read_progress
+
+
+def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
+    """Return how a study stands.
+
+    Keys: ``study``, ``trials`` (``complete``, ``pruned``, ``failed``, ``running``, ``waiting``), ``best`` (``number``,
+    ``baseline``, ``params``, ``values`` by objective; null before the first complete trial), ``running`` (``number``,
+    ``phase``, ``step``, ``steps``), ``objectives``, ``home``.
+    """
+    experiment = load_study(home, study)
+    ledger = Ledger(experiment, ledger_url(experiment, home))
+    folder = home.study(study)
+    objectives = [objective.metric for objective in experiment.search.objectives]
+    best = collect(folder).best
+    running = []
+    for trial in folder.trials():
+        progress = read_progress(trial.progress)
+        if progress is not None and trial.number in ledger.running():
+            now = {"phase": progress.phase, "step": progress.step, "steps": progress.steps}
+            running.append({"number": trial.number, **now})
+    counts = vars(ledger.counts())
+    return {
+        "study": study,
+        "trials": counts,
+        "best": None
+        if best is None
+        else {
+            "number": best.number,
+            "baseline": best.baseline,
+            "params": best.params,
+            "values": dict(zip(objectives, best.values or (), strict=True)),
+        },
+        "running": running,
+        "objectives": objectives,
+        "home": str(home.path),
+    }
+
+
+def print_status(state: dict[str, Any], console: Console) -> None:
+    """Print what :func:`study_status` returns."""
+    counts = ", ".join(f"{count} {name}" for name, count in state["trials"].items() if count)
+    console.print(f"[bold]{state['study']}[/]  {counts or 'no trials'}", highlight=False)
+    for trial in state["running"]:
+        console.print(f"trial {trial['number']}: {trial['phase']}, step {trial['step']} of {trial['steps']}", highlight=False)
+    best = state["best"]
+    if best:
+        values = ", ".join(f"{measure_name(name)} {measure_text(name, value)}" for name, value in best["values"].items())
+        what = best["baseline"] or "  ".join(f"{path}={number(value)}" for path, value in best["params"].items())
+        console.print(f"best: trial {best['number']} ({what}): {values}", highlight=False)
+    if state["trials"]["waiting"] and not state["trials"]["running"]:
+        console.print(f"go on with: hybridbatch resume {state['study']}", style="yellow", highlight=False)
