@@ -21,7 +21,7 @@ demo: $(INSTALLED)
 	$(BIN)/hybridbatch report quickstart
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TEST_OPTIONS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,25 @@ import pytest
 # No test may look for a model hub or send statistics.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that continuous integration uses."""
+    parser.addoption(
+        "--no-skipped-data", action="store_true", help="fail when a test that needs the data sets is skipped"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip for want of data into a failure where the data must be there."""
+    report = yield
+    if report.skipped and item.get_closest_marker("data") and item.config.getoption("--no-skipped-data"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, but the data sets must be here"
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

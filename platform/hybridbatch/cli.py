@@ -28,19 +28,19 @@ app = typer.Typer(
 )
 
 Home = Annotated[
-    Optional[Path],  # noqa: UP007, UP045: typer reads it
+    Path | None,
     typer.Option("--home", help="Home folder of studies and stores. Else HYBRIDBATCH_HOME, else .hybridbatch here."),
 ]
 DataRoot = Annotated[
-    Optional[Path],  # noqa: UP007, UP045
+    Optional[Path],
     typer.Option("--data", envvar="HYBRIDBATCH_DATA", help="Folder that relative paths of data sets start from."),
 ]
 File = Annotated[Path, typer.Argument(help="The experiment file (YAML).")]
 Study = Annotated[str, typer.Argument(help="Name of a study in the home folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
-Trials = Annotated[Optional[int], typer.Option("--trials", min=0, help="Searched trials, in place of search.trials.")]  # noqa: UP007, UP045
+Trials = Annotated[Optional[int], typer.Option("--trials", min=0, help="Searched trials, in place of search.trials.")]
 Local = Annotated[bool, typer.Option("--local", help="In this process, one trial at a time, without Ray.")]
-Address = Annotated[Optional[str], typer.Option("--address", help="A running Ray cluster; else one is started here.")]  # noqa: UP007, UP045
+Address = Annotated[Optional[str], typer.Option("--address", help="A running Ray cluster; else one is started here.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what libraries print, too.")]
 
 
@@ -168,7 +168,7 @@ def compare(
 def report(
     study: Study,
     home: Home = None,
-    output: Annotated[Optional[Path], typer.Option("--output", "-o", help="The HTML file to write.")] = None,  # noqa: UP007, UP045
+    output: Annotated[Optional[Path], typer.Option("--output", "-o", help="The HTML file to write.")] = None,
 ) -> None:
     """Write a self-contained HTML page about a study."""
     from hybridbatch.report.collect import collect
@@ -186,12 +186,18 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="Folder or hub name of an encoder, or STUDY/NUMBER of a trial.")],
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="Registered name, such as xquad-r.")],
     setting: Annotated[
-        Optional[list[str]],  # noqa: UP007, UP045
-        typer.Option("--set", help="A setting of the data set, such as --set path=pairs.csv or --set 'languages=[en, de]'."),
+        Optional[list[str]],
+        typer.Option(
+            "--set", help="A setting of the data set, such as --set path=pairs.csv or --set 'languages=[en, de]'."
+        ),
     ] = None,
-    question_prefix: Annotated[Optional[str], typer.Option(help="Put before questions, in place of the model's own.")] = None,  # noqa: UP007, UP045
-    passage_prefix: Annotated[Optional[str], typer.Option(help="Put before passages, in place of the model's own.")] = None,  # noqa: UP007, UP045
-    scores: Annotated[Optional[Path], typer.Option(help="Write the score of every question to this parquet file.")] = None,  # noqa: UP007, UP045
+    question_prefix: Annotated[
+        str | None, typer.Option(help="Put before questions, in place of the model's own.")
+    ] = None,
+    passage_prefix: Annotated[
+        str | None, typer.Option(help="Put before passages, in place of the model's own.")
+    ] = None,
+    scores: Annotated[Path | None, typer.Option(help="Write the score of every question to this parquet file.")] = None,
     device: Annotated[str, typer.Option(help="Where to encode: cpu, cuda, cuda:1.")] = "cpu",
     cells: Annotated[bool, typer.Option("--cells", help="Show the mAP of every pair of languages.")] = False,
     home: Home = None,
@@ -243,8 +249,8 @@ def ui(
 def doctor(
     home: Home = None,
     data: DataRoot = None,
-    ledger: Annotated[Optional[str], typer.Option(help="URL of an Optuna storage to look at.")] = None,  # noqa: UP007, UP045
-    tracking: Annotated[Optional[str], typer.Option(help="URL of an MLflow store to look at.")] = None,  # noqa: UP007, UP045
+    ledger: Annotated[Optional[str], typer.Option(help="URL of an Optuna storage to look at.")] = None,
+    tracking: Annotated[Optional[str], typer.Option(help="URL of an MLflow store to look at.")] = None,
     as_json: Json = False,
 ) -> None:
     """Say what works here, and how to mend what does not."""
@@ -270,7 +276,9 @@ def _version(shown: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 

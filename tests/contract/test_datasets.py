@@ -97,7 +97,7 @@ def test_declares_what_it_is(sample: Sample) -> None:
 def test_settings_are_frozen_and_strict(sample: Sample) -> None:
     settings = sample.settings()
     with pytest.raises(ValidationError, match="frozen"):
-        settings.dataset = "other"
+        settings.dataset = "other"  # type: ignore[misc]
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         sample.settings(no_such_key=1)
     with pytest.raises(ValidationError, match="languages"):

@@ -182,7 +182,7 @@ def test_unreadable_files_are_refused(location: DataLocation, name: str, written
 
 
 def test_a_cut_parquet_file_is_refused(location: DataLocation) -> None:
-    file = write(location.root / "pairs.parquet", ROWS * 1)
+    file = write(location.root / "pairs.parquet", ROWS)
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(UserError, match="not a readable parquet file"):
         PairsFile(path="pairs.parquet").pairs(location)

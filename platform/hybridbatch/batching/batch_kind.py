@@ -37,7 +37,8 @@ class BatchKind(Protocol):
 
 def language_counts(masks_I: Masks) -> Integers:
     """Return in how many languages each item exists."""
-    return np.bitwise_count(masks_I).astype(np.int64)
+    counts_I: Integers = np.asarray(np.bitwise_count(masks_I), dtype=np.int64)
+    return counts_I
 
 
 def nth_language(masks_B: Masks, n_B: Integers) -> Integers:

@@ -21,8 +21,8 @@ from hybridbatch.foundation.seeds import derive_seed
 class Stream:
     """The batches of one kind (and language, where whole batches are in one) from one data set.
 
-    An epoch visits every usable item once, in the order of a keyed permutation. From epoch to epoch an item goes through all
-    its language pairs, so that after as many epochs as it has pairs each pair was visited once.
+    An epoch visits every usable item once, in the order of a keyed permutation. From epoch to epoch an item goes
+    through all its language pairs, so that after as many epochs as it has pairs each pair was visited once.
 
     Attributes:
         usable_E: The usable items, or None when all are.
@@ -82,7 +82,7 @@ class Stream:
         """Return how many items before the start of ``epoch`` belong to the batch that reaches into it."""
         return (epoch * self.size) % batch_size
 
-    @lru_cache(maxsize=4)  # noqa: B019: streams live as long as their plan
+    @lru_cache(maxsize=4)  # noqa: B019 - streams live as long as their plan
     def _head(self, epoch: int, batch_size: int) -> Integers:
         overhang = self._overhang(epoch, batch_size)
         first_with_neighbours = epoch  # an epoch under two batches long has a tail that its own head reaches into

@@ -95,8 +95,11 @@ def connected(logs: Path, address: str | None) -> Iterator[None]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 context = ray.init(
-                    address=where, include_dashboard=None if where else False, log_to_driver=False,
-                    logging_level=logging.ERROR, configure_logging=True,
+                    address=where,
+                    include_dashboard=None if where else False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=True,
                 )
             _link(logs / "ray", Path(context.address_info["session_dir"]) / "logs")
     except (ConnectionError, RuntimeError, ValueError) as error:

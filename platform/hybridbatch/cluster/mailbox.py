@@ -9,8 +9,8 @@ from typing import Any
 class Mailbox:
     """Holds the one current trial of a worker group; run as an asynchronous Ray actor.
 
-    Every change of trial is a new version. A worker that was restarted takes the current version again, reports from its
-    checkpoint, and gets the verdicts that were given before.
+    Every change of trial is a new version. A worker that was restarted takes the current version again, reports from
+    its checkpoint, and gets the verdicts that were given before.
     """
 
     def __init__(self) -> None:

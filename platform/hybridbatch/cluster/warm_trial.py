@@ -1,7 +1,7 @@
 """The Tune trainable that owns a warm worker group: one long-lived TorchTrainer serves trial after trial.
 
-Tune starts one such actor per concurrent trial and reuses it. Starting a group costs ten seconds and more (a controller, the
-workers, torch and transformers in each); handing a trial to a warm one costs a message.
+Tune starts one such actor per concurrent trial and reuses it. Starting a group costs ten seconds and more (a
+controller, the workers, torch and transformers in each); handing a trial to a warm one costs a message.
 """
 
 from __future__ import annotations

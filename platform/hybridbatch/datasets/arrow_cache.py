@@ -39,7 +39,7 @@ def cached_table(cache: Path, key: str, build: Callable[[], Iterable[pa.RecordBa
     file = cache / "tables" / f"{key}.arrow"
     if not _is_whole(file):
         _write_whole(file, build())
-    from datasets import Dataset  # noqa: PLC0415 - takes a second to import
+    from datasets import Dataset
 
     return Dataset.from_file(str(file))
 
@@ -55,7 +55,7 @@ def text_column(texts: Sequence[str], file: str | Path) -> pa.Array:
     Raises:
         UserError: If a text is not valid Unicode (half of a surrogate pair, from a broken JSON escape).
     """
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     try:
         return pa.array(texts, type=pa.string())
@@ -85,7 +85,7 @@ def table_fingerprint(table: pa.Table, *more: object) -> str:
 
 def _buffers(chunk: pa.Array) -> tuple[bytes, memoryview]:
     """Return the lengths of the texts of a chunk as int64, and their UTF-8 one after the other."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     texts = chunk.cast(pa.large_string())
     _, offset_buffer, text_buffer = texts.buffers()
@@ -98,7 +98,7 @@ def _buffers(chunk: pa.Array) -> tuple[bytes, memoryview]:
 
 def _is_whole(file: Path) -> bool:
     """Return whether ``file`` is there and a complete Arrow stream with valid offsets and UTF-8."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     try:
         with file.open("rb") as stream:
@@ -113,7 +113,7 @@ def _is_whole(file: Path) -> bool:
 
 
 def _write_whole(file: Path, parts: Iterable[pa.RecordBatch | pa.Table]) -> None:
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     draft = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     with readable_disk_errors(file.parent):

@@ -74,7 +74,7 @@ def store_task(name: str, languages: Sequence[str], cache: Path, columns: TaskCo
     Raises:
         UserError: If a text is not valid Unicode.
     """
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     questions = pa.table(
         {

@@ -128,8 +128,8 @@ class PairsFile(SourceSettings):
         return cached_table(location.cache, key, lambda: [self._chosen(file)])
 
     def _chosen(self, file: Path) -> pa.Table:
-        import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.compute as pc  # noqa: PLC0415
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
         table = read_pairs(file, self.columns.names(), skip_empty=self.empty == "skip")
         present = sorted(table.column("language").unique().to_pylist())

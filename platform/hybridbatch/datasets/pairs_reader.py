@@ -48,8 +48,8 @@ Place = Callable[[int], str]  # from the number of a row to where it stands in t
 
 
 def _read_parquet(file: Path, names: Sequence[str]) -> tuple[pa.Table, Place]:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(file) as parquet:
@@ -74,7 +74,7 @@ def _as_texts(pa: Any, columns: Sequence[Any]) -> pa.Table:
 
 
 def _check_type(file: Path, name: str, kind: pa.DataType, *, number_allowed: bool) -> None:
-    import pyarrow.types as pt  # noqa: PLC0415
+    import pyarrow.types as pt
 
     value = kind.value_type if pt.is_dictionary(kind) else kind
     text = pt.is_string(value) or pt.is_large_string(value) or pt.is_string_view(value)
@@ -154,7 +154,7 @@ def _read_csv(file: Path, names: Sequence[str]) -> tuple[pa.Table, Place]:
 
 
 def _to_table(file: Path, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     columns = zip(*rows, strict=True) if rows else [()] * len(PAIR_COLUMNS)
     return pa.table({name: text_column(column, file) for name, column in zip(PAIR_COLUMNS, columns, strict=True)})
@@ -180,8 +180,8 @@ def _check(file: Path, table: pa.Table, names: Sequence[str], place: Place, *, s
     Raises:
         UserError: If a value is null or has no text, or an item stands twice in a language.
     """
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     rows = pa.array(range(table.num_rows))
     for name, column in zip(names, PAIR_COLUMNS, strict=True):

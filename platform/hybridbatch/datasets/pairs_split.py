@@ -46,8 +46,8 @@ def _number(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
 
 def _groups(count: int, items: NDArray[np.int64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return the connected component of each of ``count`` items, where items with an equal key are connected."""
-    from scipy.sparse import coo_array  # noqa: PLC0415
-    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
     items, keys = items[keys != ABSENT], keys[keys != ABSENT]
     texts, text_of = np.unique(keys, return_inverse=True)

@@ -42,7 +42,8 @@ class ParallelPairs:
     def language_masks_I(self) -> NDArray[np.uint64]:
         """Return for each item the languages it exists in: bit ``l`` stands for ``languages[l]``."""
         bits_L = np.uint64(1) << np.arange(len(self.languages), dtype=np.uint64)
-        return np.where(self.row_IL >= 0, bits_L, np.uint64(0)).sum(axis=1, dtype=np.uint64)
+        masks_I: NDArray[np.uint64] = np.where(self.row_IL >= 0, bits_L, np.uint64(0)).sum(axis=1, dtype=np.uint64)
+        return masks_I
 
 
 def index_items(

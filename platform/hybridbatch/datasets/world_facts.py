@@ -62,7 +62,7 @@ class WorldFacts(SourceSettings):
         Raises:
             UserError: If a language is not in the data set.
         """
-        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow as pa
 
         name, languages = self._name(), check_languages("world-facts", self.languages, LANGUAGES)
         columns = zip(*self._rows(languages), strict=True)
@@ -92,7 +92,7 @@ class WorldFacts(SourceSettings):
 
     def _rows(self, languages: tuple[str, ...]) -> Iterator[Row]:
         """Yield the rows of the split, language by language."""
-        from babel import Locale  # noqa: PLC0415  loads CLDR's index
+        from babel import Locale
 
         split_of = splits()
         chosen = [

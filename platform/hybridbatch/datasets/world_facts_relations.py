@@ -52,7 +52,7 @@ class Fact:
 @lru_cache(maxsize=1)
 def facts() -> tuple[Fact, ...]:
     """Return every fact, by relation and territory."""
-    from babel import Locale  # noqa: PLC0415  loads CLDR's index
+    from babel import Locale
 
     english = Locale.parse("en")
     territories = sorted(code for code in _global("territory_languages") if code != UNKNOWN_TERRITORY)
@@ -113,7 +113,7 @@ def _draw(territory: str, purpose: str) -> float:
 
 
 def _global(key: str) -> Mapping[str, Any]:
-    from babel.core import get_global  # noqa: PLC0415
+    from babel.core import get_global
 
     return cast("Mapping[str, Any]", get_global(key))
 

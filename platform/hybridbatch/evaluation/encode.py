@@ -31,8 +31,8 @@ def encode(
 ) -> torch.Tensor:
     """Return the embeddings [R, D] of all texts of ``store``, float32 on the CPU.
 
-    Equal texts are encoded once and get the same embedding to the bit. With several workers each encodes a share, and all
-    get the whole.
+    Equal texts are encoded once and get the same embedding to the bit. With several workers each encodes a share, and
+    all get the whole.
 
     Args:
         encoder: Token ids and mask to embeddings; put into evaluation mode and back.
@@ -83,6 +83,6 @@ def _batches(lengths_U: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 def _sum_over_workers(tensor: torch.Tensor, device: str) -> torch.Tensor:
     from torch import distributed
 
-    moved: Any = tensor.clone().to(device)
+    moved = tensor.clone().to(device)
     distributed.all_reduce(moved)
     return moved.cpu()

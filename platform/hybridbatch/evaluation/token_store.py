@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from hybridbatch.foundation import atomic, fingerprint
 
 _CHUNK = 4096  # texts tokenised at a time
-_PROBES = ("Hello, world! 123", "Ünïcödé Straße", "Москва и Киев", "北京和東京", "กรุงเทพ", "नई दिल्ली", "القاهرة", "Αθήνα")
+_PROBES = (
+    "Hello, world! 123",
+    "Ünïcödé Straße",
+    "Москва и Киев",
+    "北京和東京",
+    "กรุงเทพ",
+    "नई दिल्ली",
+    "القاهرة",
+    "Αθήνα",
+)
 
 
 @dataclass(frozen=True)

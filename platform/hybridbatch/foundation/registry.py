@@ -9,7 +9,6 @@ from typing import Generic, TypeVar
 
 from hybridbatch.foundation.errors import UserError, did_you_mean, one_of
 
-
 T = TypeVar("T")
 
 

@@ -1,8 +1,8 @@
 """The ledger: an Optuna study in which every trial is asked once, run under one number and told once.
 
-A trial is RUNNING while a driver works on it under a lease. When the lease has lapsed (the driver was killed, or its machine
-is gone) the trial is handed out again under the same number. What is decided at a rung is recorded with the trial, so that a
-trial that reports the same rung again after a restart gets the same answer.
+A trial is RUNNING while a driver works on it under a lease. When the lease has lapsed (the driver was killed, or its
+machine is gone) the trial is handed out again under the same number. What is decided at a rung is recorded with the
+trial, so that a trial that reports the same rung again after a restart gets the same answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hybridbatch.foundation import fingerprint
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.distributions import contains, space_to_optuna
 from hybridbatch.search.ownership import LEASE_SECONDS, Owner, has_lapsed, lease
-from hybridbatch.search.planned import PlannedTrials, planned_trials, resolve
+from hybridbatch.search.planned import planned_trials, resolve
 from hybridbatch.search.seeded_sampler import SeededSampler
 from hybridbatch.search.storage import exclusive, open_storage, readable_store_errors
 from hybridbatch.spec.experiment import Experiment
@@ -160,9 +160,7 @@ class Ledger:
         trial = optuna.Trial(self.study, trial_id)
         for path, distribution in self._distributions.items():
             if path in fixed:
-                self.storage.set_trial_param(
-                    trial_id, path, distribution.to_internal_repr(fixed[path]), distribution
-                )
+                self.storage.set_trial_param(trial_id, path, distribution.to_internal_repr(fixed[path]), distribution)
             else:
                 trial._suggest(path, distribution)
         return dict(self.storage.get_trial(trial_id).params)
@@ -252,9 +250,9 @@ class Ledger:
         trials = self._trials()
         states = [trial.state for trial in trials]
         running = len(self.running())
-        finished = [states.count(_TOLD[name]) for name in ("complete", "pruned", "failed")]
-        waiting = max(self.plan.total, len(trials)) - sum(finished) - running
-        return Counts(*finished, running, waiting)
+        complete, pruned, failed = (states.count(_TOLD[name]) for name in ("complete", "pruned", "failed"))
+        waiting = max(self.plan.total, len(trials)) - complete - pruned - failed - running
+        return Counts(complete, pruned, failed, running, waiting)
 
     def keep_leases(self) -> None:
         """Renew the leases of the trials in hand from a thread, until :meth:`close`."""
@@ -284,6 +282,6 @@ class Ledger:
 
 
 def identity(experiment: Experiment) -> str:
-    """Return the fingerprint of what makes an experiment this one: all but its number of trials, resources and stores."""
+    """Return the fingerprint of what makes an experiment this one: all but trials, resources and stores."""
     content = experiment.model_dump(mode="json", exclude={"resources": True, "stores": True, "search": {"trials"}})
     return fingerprint.of_json(content)

@@ -1,4 +1,4 @@
-"""Who works on a trial: a process, known well enough to tell that it is dead, and a lease for when that cannot be told."""
+"""Who works on a trial: a process that can be told to be dead, and a lease for when that cannot be told."""
 
 from __future__ import annotations
 

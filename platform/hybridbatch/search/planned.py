@@ -56,7 +56,7 @@ def planned_trials(experiment: Experiment, trials: int | None = None) -> Planned
     if isinstance(search.sampler, GridSettings):
         try:
             points = search.sampler.points(dict(search.space))
-        except ValueError as error:
+        except TypeError as error:
             raise UserError(str(error), path="search.sampler") from error
         grid = tuple(points[:wanted])
         searched = len(grid)

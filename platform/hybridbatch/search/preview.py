@@ -23,7 +23,8 @@ class Preview:
         searched: Trials whose settings the search will choose.
         train: Training sets: ``name``, ``languages``, ``items``, ``pairs``.
         tasks: Selection and report sets: ``role``, ``name``, ``languages``, ``questions``, ``candidates``.
-        batches: By trial (or the file's own mix): ``kinds`` (share of batches by kind and set), ``epochs``, ``left_out``.
+        batches: By trial (or the file's own mix): ``kinds`` (share of batches by kind and set), ``epochs``,
+            ``left_out``.
         training: ``steps``, ``pairs`` and ``evaluations`` of a full trial.
         resources: ``workers``, ``cpus``, ``gpus`` of a trial and ``concurrent`` trials on this machine alone.
         leakage: Statements about text shared between training and report sets.

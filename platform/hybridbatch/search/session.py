@@ -1,6 +1,6 @@
 """A study being worked on: ledger, folders, tracking and archive, in the order that loses nothing.
 
-    assignment -> spec.json -> (the trial runs) -> result.json -> ledger -> tracking -> archive
+assignment -> spec.json -> (the trial runs) -> result.json -> ledger -> tracking -> archive
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def _unreachable(url: str, error: BaseException) -> StoreError:
         allowed="a URL that SQLAlchemy can open, such as sqlite:////folder/ledger.db or postgresql+psycopg://user@host/name",
         remedy="free some space, then run `hybridbatch resume`; everything already recorded is kept"
         if full
-        else "check that the server runs, the URL and the password; for PostgreSQL: pip install 'hybridbatch[postgresql]'",
+        else "check the URL, the password and that the server runs; PostgreSQL needs the extra hybridbatch[postgresql]",
     )
 
 

@@ -141,7 +141,9 @@ class Objective(Settings):
     @field_validator("metric")
     @classmethod
     def _known(cls, metric: str) -> str:
-        from hybridbatch.spec.objectives import objective_names  # not at the top: the registries import this module's kin
+        from hybridbatch.spec.objectives import (
+            objective_names,  # not at the top: the registries import this module's kin
+        )
 
         names = objective_names()
         if metric not in names:

@@ -1,8 +1,8 @@
 """Where everything lies: the home folder, a study's folder and a trial's folder.
 
-    HOME/ledger.db  mlflow.db  mlflow-artifacts/  cache/  logs/
-    HOME/studies/STUDY/experiment.json
-    HOME/studies/STUDY/trials/00007/spec.json  progress.json  checkpoints/  model/  scores/SET.parquet  result.json
+HOME/ledger.db  mlflow.db  mlflow-artifacts/  cache/  logs/
+HOME/studies/STUDY/experiment.json
+HOME/studies/STUDY/trials/00007/spec.json  progress.json  checkpoints/  model/  scores/SET.parquet  result.json
 """
 
 from __future__ import annotations

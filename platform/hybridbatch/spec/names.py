@@ -6,7 +6,8 @@ import re
 
 from hybridbatch.foundation.errors import UserError
 
-NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # a name is a folder, so it must not be able to climb out of the home folder
+# A name becomes a folder: it must not be able to climb out of the home folder.
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 
 def check_name(name: str) -> str:

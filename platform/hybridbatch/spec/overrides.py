@@ -39,9 +39,9 @@ def apply(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
 
 def _put(content: dict[str, Any], path: str, value: Any) -> None:
     *parents, leaf = path.split(".")
-    if path.split(".")[0] not in SEARCHABLE:
+    if path.split(".", maxsplit=1)[0] not in SEARCHABLE:
         raise UserError(
-            "this path cannot be searched", path=path, seen=path.split(".")[0], allowed=f"paths below {one_of(SEARCHABLE)}"
+            "this path cannot be searched", path=path, seen=path.split(".", maxsplit=1)[0], allowed=f"paths below {one_of(SEARCHABLE)}"
         )
     here: Any = content
     for part in parents:

@@ -31,7 +31,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' stands twice", key_node.start_mark)
             seen.add(key)
@@ -74,7 +74,7 @@ def _read_text(file: Path) -> Any:
     except UnicodeDecodeError as error:
         raise UserError("the experiment file is not UTF-8", file=file, path=f"byte {error.start}") from error
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506: a SafeLoader
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else None

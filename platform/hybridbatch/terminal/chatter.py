@@ -36,7 +36,7 @@ def quiet_terminal(log: Path, verbose: bool, on_stderr: bool = False) -> Iterato
     warnings.simplefilter("default")
     with readable_disk_errors(log.parent):
         log.parent.mkdir(parents=True, exist_ok=True)
-        file = open(log, "a", encoding="utf-8", buffering=1)  # noqa: SIM115: closed below, after the descriptors are back
+        file = open(log, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed below, after the descriptors are back
     sys.stdout.flush()
     sys.stderr.flush()
     saved = [os.dup(descriptor) for descriptor in (1, 2)]

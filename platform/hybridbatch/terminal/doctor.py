@@ -127,9 +127,15 @@ def _dataset(name: str, location: DataLocation) -> Check:
     if "path" in entry.model_fields and entry.model_fields["path"].is_required():
         return Check(f"data set {name}", "ok", "reads any file given as path")
     try:
-        task = entry(dataset=name).task(location) if name != "world-facts" else entry(dataset=name, split="dev").task(location)
+        task = (
+            entry(dataset=name).task(location)
+            if name != "world-facts"
+            else entry(dataset=name, split="dev").task(location)
+        )
     except HybridBatchError as error:
-        return Check(f"data set {name}", "warning", error.problem + (f": {error.file}" if error.file else ""), error.remedy)
+        return Check(
+            f"data set {name}", "warning", error.problem + (f": {error.file}" if error.file else ""), error.remedy
+        )
     return Check(
         f"data set {name}",
         "ok",

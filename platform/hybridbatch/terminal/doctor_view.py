@@ -27,5 +27,7 @@ def run_doctor(home: HomeFolder, data_root: Path, ledger: str | None, tracking: 
                 if check.mend:
                     console.print(f"    mend: {check.mend}", style="dim", soft_wrap=True, highlight=False)
         if as_json:
-            console.print(json.dumps([asdict(check) for check in checks], indent=1), soft_wrap=True, highlight=False, markup=False)
+            console.print(
+                json.dumps([asdict(check) for check in checks], indent=1), soft_wrap=True, highlight=False, markup=False
+            )
     return int(any(check.state == "failed" for check in checks))

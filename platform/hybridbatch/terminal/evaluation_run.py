@@ -37,7 +37,9 @@ def run_evaluation(
             def progress(what: str, done: int, total: int) -> None:
                 bars.update(tasks[what], completed=done, total=total)
 
-            result, table = evaluate_model(folder, source, location, prefixes=prefixes, device=device, progress=progress)
+            result, table = evaluate_model(
+                folder, source, location, prefixes=prefixes, device=device, progress=progress
+            )
     if scores is not None:
         write_scores(table, scores)
     return result

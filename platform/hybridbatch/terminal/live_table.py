@@ -87,7 +87,9 @@ class LiveTable:
             row = self._rows.get(number_)
             if row:
                 row.rung = rung
-        measured = ", ".join(f"{measure_name(one)} {measure_text(one, rung.summary.get(one))}" for one in self._measures)
+        measured = ", ".join(
+            f"{measure_name(one)} {measure_text(one, rung.summary.get(one))}" for one in self._measures
+        )
         self._say(number_, f"step {rung.step}: {measured}" + ("" if goes_on else ", not among the best: pruned"))
 
     def finished(self, result: TrialResult) -> None:
@@ -99,7 +101,10 @@ class LiveTable:
             row.seconds = result.seconds["total"]
             row.rung = result.rungs[-1] if result.rungs else row.rung
         first = (result.reason or "").splitlines()[:1]
-        self._say(result.number, f"{result.state} after {duration(result.seconds['total'])}" + "".join(f": {r}" for r in first))
+        self._say(
+            result.number,
+            f"{result.state} after {duration(result.seconds['total'])}" + "".join(f": {r}" for r in first),
+        )
 
     def _say(self, number_: int, text: str) -> None:
         if self._live is None:
@@ -108,7 +113,10 @@ class LiveTable:
     def _name(self, baseline: str | None, params: dict[str, Any], seed: int) -> str:
         if baseline:
             return f"{baseline} · seed {seed}"
-        return "  ".join(f"{self._names.get(path, path)}={number(value)}" for path, value in params.items()) or "as written"
+        return (
+            "  ".join(f"{self._names.get(path, path)}={number(value)}" for path, value in params.items())
+            or "as written"
+        )
 
     def _render(self) -> RenderableType:
         with self._lock:
@@ -120,7 +128,9 @@ class LiveTable:
                     row.progress, row.state = progress, progress.phase
         running = [row for row in rows if row.folder is not None]
         done = [row for row in rows if row.folder is None][-_RECENT:]
-        return Group(self._headline(rows), self._table(done + running), Text("Ctrl-C stops; nothing is lost", style="dim"))
+        return Group(
+            self._headline(rows), self._table(done + running), Text("Ctrl-C stops; nothing is lost", style="dim")
+        )
 
     def _headline(self, rows: list[_Row]) -> Text:
         counts = self._counts

@@ -15,7 +15,7 @@ _SETTINGS = ("mono", "cross", "multi")
 
 
 def result_json(result: DatasetResult) -> dict[str, Any]:
-    """Return a result with its headline measures beside the tables: ``map_mono``, ``cells``, ``multi``, ``bias`` and so on."""
+    """Return a result with its headline measures (``map_mono``) beside its tables (``cells``, ``multi``, ``bias``)."""
     summary = {name: None if math.isnan(value) else value for name, value in result.summary.items()}
     counts = {"dataset": result.dataset, "questions": result.questions, "candidates": result.candidates}
     tables = {"cells": result.cells, "multi": result.multi, "bias": result.bias, "seconds": result.seconds}

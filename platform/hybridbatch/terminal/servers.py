@@ -54,7 +54,9 @@ def serve(home: HomeFolder, mlflow_port: int, optuna_port: int, console: Console
             while all(process.poll() is None for process in running.values()):
                 time.sleep(0.3)
             dead = next(name for name, process in running.items() if process.poll() is not None)
-            raise UserError("a page could not be kept open", file=log, seen=dead, remedy="is the port in use? choose another")
+            raise UserError(
+                "a page could not be kept open", file=log, seen=dead, remedy="is the port in use? choose another"
+            )
         except KeyboardInterrupt:
             return 0
         finally:

@@ -25,7 +25,8 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
     ledger = Ledger(experiment, ledger_url(experiment, home))
     folder = home.study(study)
     objectives = [objective.metric for objective in experiment.search.objectives]
-    best = collect(folder).best
+    row = collect(folder).best
+    best = row.result if row else None
     running = []
     for trial in folder.trials():
         progress = read_progress(trial.progress)
@@ -55,10 +56,14 @@ def print_status(state: dict[str, Any], console: Console) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in state["trials"].items() if count)
     console.print(f"[bold]{state['study']}[/]  {counts or 'no trials'}", highlight=False)
     for trial in state["running"]:
-        console.print(f"trial {trial['number']}: {trial['phase']}, step {trial['step']} of {trial['steps']}", highlight=False)
+        console.print(
+            f"trial {trial['number']}: {trial['phase']}, step {trial['step']} of {trial['steps']}", highlight=False
+        )
     best = state["best"]
     if best:
-        values = ", ".join(f"{measure_name(name)} {measure_text(name, value)}" for name, value in best["values"].items())
+        values = ", ".join(
+            f"{measure_name(name)} {measure_text(name, value)}" for name, value in best["values"].items()
+        )
         what = best["baseline"] or "  ".join(f"{path}={number(value)}" for path, value in best["params"].items())
         console.print(f"best: trial {best['number']} ({what}): {values}", highlight=False)
     if state["trials"]["waiting"] and not state["trials"]["running"]:

@@ -27,6 +27,9 @@ class Shard:
     workers: int = 1
 
 
+ALONE = Shard()
+
+
 def info_nce(
     questions_BD: Tensor,
     passages_BD: Tensor,
@@ -34,13 +37,13 @@ def info_nce(
     *,
     both_directions: bool,
     text_hashes_G: Tensor | None = None,
-    shard: Shard = Shard(),  # noqa: B008: frozen
+    shard: Shard = ALONE,
 ) -> Tensor:
     """Return this worker's part of the InfoNCE loss (arXiv 1807.03748) of the global batch.
 
     For question ``i`` the loss is ``-log(exp(s_ii / t) / sum_j exp(s_ij / t))`` with cosine scores ``s``; with both
-    directions it is averaged with the same for passage ``i`` choosing among all questions. The mean over workers of what
-    this function returns is the mean over the global batch, and so are the gradients that DDP averages.
+    directions it is averaged with the same for passage ``i`` choosing among all questions. The mean over workers of
+    what this function returns is the mean over the global batch, and so are the gradients that DDP averages.
 
     Args:
         questions_BD: Embeddings of unit length.
@@ -64,7 +67,9 @@ def info_nce(
     return loss
 
 
-def _choose(chooser_BD: Tensor, choices_GD: Tensor, own_B: Tensor, equal_BG: Tensor | None, temperature: Tensor) -> Tensor:
+def _choose(
+    chooser_BD: Tensor, choices_GD: Tensor, own_B: Tensor, equal_BG: Tensor | None, temperature: Tensor
+) -> Tensor:
     scores_BG = chooser_BD @ choices_GD.T / temperature
     if equal_BG is not None:
         scores_BG = scores_BG.masked_fill(equal_BG, float("-inf"))

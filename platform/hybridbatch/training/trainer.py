@@ -33,8 +33,8 @@ _POINTS_OF_CURVE = 200  # enough for a smooth picture of any length
 class Trainer:
     """Trains one encoder; the same from any checkpoint, to the bit on a CPU.
 
-    Every step seeds the generator from (seed, step, worker) and every batch is planned, so that the step number is all the
-    randomness there is to restore.
+    Every step seeds the generator from (seed, step, worker) and every batch is planned, so that the step number is all
+    the randomness there is to restore.
 
     Args:
         experiment: The experiment of the trial.
@@ -168,7 +168,8 @@ class Trainer:
 
     def save(self, folder: Path, state: dict[str, Any]) -> None:
         """Write a checkpoint of this step."""
-        content = {**state, "mixture": self.mixture_so_far().model_dump(), "curve": [p.model_dump() for p in self.curve]}
+        curve = [point.model_dump() for point in self.curve]
+        content = {**state, "mixture": self.mixture_so_far().model_dump(), "curve": curve}
         save_checkpoint(folder, self.step, self.model, self.optimizer, content)
 
     def load(self, checkpoint: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 
@@ -20,7 +20,7 @@ from hybridbatch.spec.folders import TrialFolder
 from hybridbatch.spec.trial import DatasetResult, Mixture, Rung, TrialResult, TrialSpec, TrialState
 from hybridbatch.training.checkpoints import load_weights, newest_checkpoint, write_tensors
 from hybridbatch.training.early_stopping import BestSoFar
-from hybridbatch.training.losses import Shard
+from hybridbatch.training.losses import ALONE, Shard
 from hybridbatch.training.progress import ProgressFile
 from hybridbatch.training.trainer import Trainer
 from hybridbatch.training.workshop import Workshop
@@ -44,7 +44,7 @@ def run_trial(
     workshop: Workshop,
     verdicts: Verdicts,
     *,
-    shard: Shard = Shard(),  # noqa: B008: frozen
+    shard: Shard = ALONE,
     device: str = "cpu",
 ) -> TrialResult | None:
     """Run a trial from its newest checkpoint, or from the start, to its result.
@@ -201,11 +201,12 @@ class TrialRun:
 
     def _save_model(self, trainer: Trainer) -> None:
         from hybridbatch.backbones.encoders.pretrained import save_encoder
+        from hybridbatch.backbones.encoders.text_encoder import TextEncoder
 
         tokenizer, _ = self.workshop.tokenizer(self.experiment)
         sides = ("question_prefix", "passage_prefix", "question_tokens", "passage_tokens")
         note = {side: getattr(self.experiment.backbone, side) for side in sides}
-        save_encoder(trainer.encoder, tokenizer, note, self.folder.model)
+        save_encoder(cast(TextEncoder, trainer.encoder), tokenizer, note, self.folder.model)
 
     def _pruned(self) -> TrialResult:
         step = self.trainer.step if self.trainer else 0

@@ -1,4 +1,4 @@
-"""What the trials of one process share: data, tokens and untouched encoders. Nothing in it is ever changed by a trial."""
+"""What the trials of one process share: data, tokens and untouched encoders. No trial ever changes it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reading and writing encoders in the layouts of Hugging Face and sentence-transformers.
 
-A sentence-transformers folder lists its parts in ``modules.json``: the transformer (in the folder itself or a subfolder),
-pooling, dense layers and normalisation. An encoder written by hybridbatch is a Hugging Face folder with a
+A sentence-transformers folder lists its parts in ``modules.json``: the transformer (in the folder itself or a
+subfolder), pooling, dense layers and normalisation. An encoder written by hybridbatch is a Hugging Face folder with a
 ``hybridbatch.json`` that holds pooling, prefixes and lengths.
 """
 
@@ -68,7 +68,9 @@ def load_encoder(
             for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
                 if hasattr(config, key):
                     setattr(config, key, dropout)
-        body = AutoModel.from_pretrained(folder, config=config, revision=revision, dtype=torch.float32, use_safetensors=True)
+        body = AutoModel.from_pretrained(
+            folder, config=config, revision=revision, dtype=torch.float32, use_safetensors=True
+        )
     rows = body.get_input_embeddings().weight.shape[0]
     if rows < tokens:
         raise UserError(

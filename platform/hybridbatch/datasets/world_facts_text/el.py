@@ -1,7 +1,5 @@
 """Greek wordings of world-facts."""
 
-# ruff: noqa: RUF001 - these letters are meant
-
 from __future__ import annotations
 
 WORDINGS = {

@@ -1,7 +1,5 @@
 """Russian wordings of world-facts."""
 
-# ruff: noqa: RUF001 - these letters are meant
-
 from __future__ import annotations
 
 WORDINGS = {

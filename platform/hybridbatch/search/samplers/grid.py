@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class GridSettings(Settings):
     """Every combination of listed values and whole numbers, each once, in the order of the file.
 
-    The combination follows from the number of the searched trial alone, so that a resumed grid has no gap and no repeat.
+    The combination follows from the number of the searched trial alone, so that a resumed grid has no gap and no
+    repeat.
     """
 
     kind: str
@@ -27,7 +28,7 @@ class GridSettings(Settings):
         """Return all combinations.
 
         Raises:
-            ValueError: If a path has a real-valued distribution, of which there is no list.
+            TypeError: If a path has a real-valued distribution, of which there is no list.
         """
         axes: list[list[Any]] = []
         for path, distribution in space.items():
@@ -37,7 +38,7 @@ class GridSettings(Settings):
                 low, high = distribution.integer
                 axes.append(list(range(low, high + 1)))
             else:
-                raise ValueError(f"the grid sampler needs choice or integer, but search.space.{path} is a real range")
+                raise TypeError(f"the grid sampler needs choice or integer, but search.space.{path} is a real range")
         return [dict(zip(space, values, strict=True)) for values in itertools.product(*axes)]
 
     def size(self, space: dict[str, AnyDistribution]) -> int:
