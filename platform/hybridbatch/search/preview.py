@@ -52,7 +52,7 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
     selection = experiment.data.selection.task(location)
     report = [source.task(location) for source in experiment.data.report]
     allowed = experiment.data.allow_overlap.reason if experiment.data.allow_overlap else None
-    leakage = refuse_overlap(find_overlap(train, report), allowed) if report else ()
+    overlap = refuse_overlap(find_overlap(train, report), allowed) if report else ()
     sets = [PairSet(pairs.name, pairs.languages, pairs.language_masks_I) for pairs in train]
     known = [
         {"number": number, "baseline": baseline.name, "params": baseline.values}
@@ -93,7 +93,7 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
             "evaluations": -(-steps // experiment.training.evaluate_every),
         },
         resources=_resources(experiment),
-        leakage=list(leakage),
+        leakage=[*experiment.data.leakage, *overlap],
     )
 
 

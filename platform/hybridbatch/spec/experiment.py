@@ -36,6 +36,7 @@ class Data(Settings):
         selection: The set that pruning, early stopping and the search look at.
         report: Sets that are looked at once, at the end of a trial.
         allow_overlap: Given when training text may stand in a report set too.
+        leakage: What is known of leakage beyond shared text, such as articles in common; recorded beside every figure.
     """
 
     train: Annotated[tuple[Source, ...], Field(min_length=1)]
@@ -43,13 +44,13 @@ class Data(Settings):
     selection: Source
     report: tuple[Source, ...] = ()
     allow_overlap: AllowedOverlap | None = None
+    leakage: tuple[str, ...] = ()
 
     @field_validator("report")
     @classmethod
     def _reported_once(cls, sources: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...]:
-        names = [source.dataset for source in sources]
-        if len(set(names)) < len(names):
-            raise ValueError(f"a data set is reported twice in {names}")
+        if any(source in sources[:index] for index, source in enumerate(sources)):
+            raise ValueError(f"a data set is reported twice in {[source.dataset for source in sources]}")
         return sources
 
 

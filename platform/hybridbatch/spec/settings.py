@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from hybridbatch.foundation.errors import did_you_mean, one_of
 from hybridbatch.foundation.registry import Registry
+
+REJECTED = "rejected"  # pydantic's name for what rejected() makes
 
 
 class Settings(BaseModel):
     """Settings read from an experiment file: frozen, strict, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+def rejected(
+    problem: str, *, at: str = "", seen: object = None, allowed: str | None = None, remedy: str | None = None
+) -> PydanticCustomError:
+    """Return the error that a validator raises to say more than one sentence.
+
+    Args:
+        problem: One sentence that says what is wrong.
+        at: The dotted path from the validated field to the culprit.
+        seen: The value that was found, where it is not the whole value of the field.
+        allowed: What would have been accepted.
+        remedy: What the reader can do about it.
+    """
+    facts = {"problem": problem, "at": at, "seen": seen, "allowed": allowed, "remedy": remedy}
+    return PydanticCustomError(REJECTED, "{problem}", facts)
+
+
+def unknown_name(kind: str, name: str, names: Iterable[str], *, at: str = "") -> PydanticCustomError:
+    """Return the error for a name that is none of ``names``; for ``at`` see :func:`rejected`."""
+    known = sorted(names)
+    return rejected(f"unknown {kind}", at=at, seen=name, allowed=one_of(known), remedy=did_you_mean(name, known))
 
 
 class ChosenFrom:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import field_validator
+
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.spec.settings import Settings
 
@@ -41,6 +43,13 @@ class SourceSettings(Settings):
 
     dataset: str
     languages: tuple[str, ...] | None = None
+
+    @field_validator("languages")
+    @classmethod
+    def _distinct(cls, languages: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if languages is not None and (not languages or len(set(languages)) < len(languages)):
+            raise ValueError(f"languages must be named, each once, but got {list(languages)}")
+        return languages
 
     description: ClassVar[str]
     source: ClassVar[str]

@@ -19,6 +19,7 @@ from hybridbatch.evaluation.leakage import find_overlap, refuse_overlap
 from hybridbatch.evaluation.measure import TokenisedTask
 from hybridbatch.evaluation.token_store import TokenStore, tokenized, tokenizer_fingerprint
 from hybridbatch.foundation import fingerprint
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.spec.experiment import Data, Experiment
 from hybridbatch.spec.sources import DataLocation
@@ -88,12 +89,15 @@ class Workshop:
     def _load(self, settings: Data) -> TrialData:
         train = tuple(source.pairs(self.location) for source in settings.train)
         report = tuple(source.task(self.location) for source in settings.report)
+        names = [task.name for task in report]
+        if len(set(names)) < len(names):
+            raise UserError("two report sets have the same name", path="data.report", seen=names, remedy="rename a file")
         allowed = settings.allow_overlap.reason if settings.allow_overlap else None
         return TrialData(
             train=train,
             selection=settings.selection.task(self.location),
             report=report,
-            leakage=refuse_overlap(find_overlap(train, report), allowed) if report else (),
+            leakage=(*settings.leakage, *(refuse_overlap(find_overlap(train, report), allowed) if report else ())),
         )
 
     def tokenizer(self, experiment: Experiment) -> tuple[Any, str]:
