@@ -6,12 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from hybridbatch.foundation.errors import one_of
 from hybridbatch.foundation.registries import BACKBONES, BATCH_KINDS, DATASETS, PRUNERS, SAMPLERS
 from hybridbatch.spec.names import NAME_PATTERN
 from hybridbatch.spec.resources import Resources, Stores
-from hybridbatch.spec.search_space import Choice, IntegerRange, LogUniform, Uniform, distribution_name
-from hybridbatch.spec.settings import ChosenFrom, Settings
+from hybridbatch.spec.search_space import KEYS, Choice, IntegerRange, LogUniform, Uniform, distribution_name
+from hybridbatch.spec.settings import ChosenFrom, Settings, rejected, unknown_name
 from hybridbatch.spec.sources import SourceSettings
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -50,7 +49,8 @@ class Data(Settings):
     @classmethod
     def _reported_once(cls, sources: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...]:
         if any(source in sources[:index] for index, source in enumerate(sources)):
-            raise ValueError(f"a data set is reported twice in {[source.dataset for source in sources]}")
+            names = [source.dataset for source in sources]
+            raise rejected("a data set is reported twice", seen=names, allowed="each data set once")
         return sources
 
 
@@ -71,9 +71,9 @@ class Batches(Settings):
         kinds = BATCH_KINDS.entries()
         for kind in mix:
             if kind not in kinds:
-                raise ValueError(f"unknown batch kind '{kind}', allowed: {one_of(kinds)}")
+                raise unknown_name(BATCH_KINDS.kind, kind, kinds, at=kind)
         if not sum(mix.values()) > 0:
-            raise ValueError("the weights of the mix sum to 0: at least one must be positive")
+            raise rejected("the weights of the mix sum to 0", seen=mix, allowed="at least one positive weight")
         return mix
 
 
@@ -142,13 +142,11 @@ class Objective(Settings):
     @field_validator("metric")
     @classmethod
     def _known(cls, metric: str) -> str:
-        from hybridbatch.spec.objectives import (
-            objective_names,  # not at the top: the registries import this module's kin
-        )
+        from hybridbatch.spec.objectives import objective_names  # here: the registries import this module's kin
 
         names = objective_names()
         if metric not in names:
-            raise ValueError(f"unknown metric '{metric}', allowed: {one_of(names)}")
+            raise unknown_name("metric", metric, names)
         return metric
 
 
@@ -160,7 +158,8 @@ AnyDistribution = Annotated[
     Discriminator(
         distribution_name,
         custom_error_type="distribution",
-        custom_error_message="no distribution: one of uniform, log_uniform, integer, choice must be given",
+        custom_error_message="no distribution",
+        custom_error_context={"names": ", ".join(KEYS)},
     ),
 ]
 
@@ -213,8 +212,10 @@ class Experiment(Settings):
     @model_validator(mode="after")
     def _batch_divides_among_workers(self) -> Experiment:
         if self.batches.size % self.resources.workers:
-            raise ValueError(
-                f"batches.size must be a multiple of resources.workers, but got {self.batches.size} and "
-                f"{self.resources.workers}"
+            raise rejected(
+                f"must be a multiple of resources.workers, {self.resources.workers}",
+                at="batches.size",
+                seen=self.batches.size,
+                remedy="every worker takes an equal part of each batch",
             )
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from hybridbatch.foundation.errors import UserError, did_you_mean, one_of
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.search_space import AnyDistribution, extremes, middle
+from hybridbatch.spec.validation_messages import validation_messages
 
 SEARCHABLE = ("data", "backbone", "batches", "loss", "training", "resources")
 
@@ -29,36 +30,38 @@ def apply(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
     try:
         return Experiment.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise UserError(
-            "these values are not acceptable together: " + first["msg"].removeprefix("Value error, "),
-            path=", ".join(values),
-            seen=dict(values),
-        ) from error
+        raise validation_messages(error, Experiment)[0] from error
 
 
 def _put(content: dict[str, Any], path: str, value: Any) -> None:
     *parents, leaf = path.split(".")
-    if path.split(".", maxsplit=1)[0] not in SEARCHABLE:
-        raise UserError(
-            "this path cannot be searched", path=path, seen=path.split(".", maxsplit=1)[0], allowed=f"paths below {one_of(SEARCHABLE)}"
-        )
+    first = (*parents, leaf)[0]
+    if first not in SEARCHABLE:
+        raise _no_such_path(path, first, SEARCHABLE)
     here: Any = content
     for part in parents:
-        key = int(part) if isinstance(here, list) and part.isdigit() else part
-        try:
-            here = here[key]
-        except (KeyError, IndexError, TypeError) as error:
-            keys = list(here) if isinstance(here, dict) else [str(index) for index in range(len(here or ()))]
-            raise UserError(
-                "unknown path", path=path, seen=part, allowed=one_of(keys), remedy=did_you_mean(part, keys)
-            ) from error
-    if isinstance(here, list) and leaf.isdigit() and int(leaf) < len(here):
-        here[int(leaf)] = value
-    elif isinstance(here, dict):
-        here[leaf] = value
+        here = here[_key(here, part, path)]
+    if isinstance(here, dict):
+        here[leaf] = value  # a key that the settings do not have is refused when they are validated
     else:
-        raise UserError("unknown path", path=path, seen=leaf)
+        here[_key(here, leaf, path)] = value
+
+
+def _key(here: Any, part: str, path: str) -> str | int:
+    """Return ``part`` as a key of ``here``, which is a mapping or a list."""
+    if isinstance(here, dict) and part in here:
+        return part
+    if isinstance(here, list) and part.isdigit() and int(part) < len(here):
+        return int(part)
+    keys: Iterable[object] = here if isinstance(here, dict) else range(len(here)) if isinstance(here, list) else ()
+    raise _no_such_path(path, part, [str(key) for key in keys])
+
+
+def _no_such_path(path: str, part: str, keys: Iterable[str]) -> UserError:
+    names = list(keys)
+    if not names:
+        return UserError("unknown path", path=path, seen=part, allowed=f"at most '{path.split(f'.{part}')[0]}'")
+    return UserError("unknown path", path=path, seen=part, allowed=one_of(names), remedy=did_you_mean(part, names))
 
 
 def with_complements(space: Mapping[str, AnyDistribution], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,12 +74,39 @@ def with_complements(space: Mapping[str, AnyDistribution], params: Mapping[str, 
     return values
 
 
-def probes(experiment: Experiment) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield a place in the file and values that must be acceptable: ends of each searched range, each baseline."""
+def refused(experiment: Experiment) -> Iterator[UserError]:
+    """Yield what is wrong with the search space and the baselines: each must be acceptable in its place.
+
+    The ends of a range are tried beside the other values of the file and, should they not go together with those, beside
+    the middles of the other ranges.
+    """
     space = experiment.search.space
-    centre = {path: middle(distribution) for path, distribution in space.items()}
     for path, distribution in space.items():
+        rest = {other: middle(one) for other, one in space.items() if other != path}
         for value in extremes(distribution):
-            yield f"search.space.{path}", with_complements(space, {**centre, path: value})
+            here = with_complements(space, {path: value})
+            error = _refusal(experiment, here)
+            if error and rest and not _refusal(experiment, {**with_complements(space, rest), **here}):
+                error = None
+            if error:
+                yield _in_search(error, f"search.space.{path}")
+                break
     for name, values in experiment.search.baselines.items():
-        yield f"search.baselines.{name}", values
+        error = _refusal(experiment, values)
+        if error:
+            yield _in_search(error, f"search.baselines.{name}")
+
+
+def _refusal(experiment: Experiment, values: Mapping[str, Any]) -> UserError | None:
+    try:
+        apply(experiment, values)
+    except UserError as error:
+        return error
+    return None
+
+
+def _in_search(error: UserError, place: str) -> UserError:
+    """Return ``error`` as seen from ``place``, naming the path of the value unless the place ends in it."""
+    path = error.path or ""
+    problem = error.problem if place == f"search.space.{path}" else f"{path}: {error.problem}"
+    return UserError(problem, path=place, seen=error.seen, allowed=error.allowed, remedy=error.remedy)

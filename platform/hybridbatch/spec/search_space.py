@@ -82,6 +82,13 @@ class Choice(Distribution):
             raise ValueError(f"a value is listed twice in {list(values)}")
         return values
 
+    @model_validator(mode="after")
+    def _has_complements(self) -> Choice:
+        for value in self.choice:
+            if self.complement is not None and (isinstance(value, bool | str)):
+                raise ValueError(f"only numbers have a complement, but got {value!r}")
+        return self
+
 
 AnyDistribution = Uniform | LogUniform | IntegerRange | Choice
 KEYS: dict[str, type[Distribution]] = {

@@ -20,10 +20,10 @@ _EXPECTED = {
     "float": "a number",
     "finite": "a finite number",
     "string": "text",
-    "tuple": "a list: [one, another]",
-    "list": "a list: [one, another]",
-    "dict": "a mapping: key: value lines",
-    "model": "a mapping: key: value lines",
+    "tuple": "a list, such as [one, another]",
+    "list": "a list, such as [one, another]",
+    "dict": "a mapping (key: value lines)",
+    "model": "a mapping (key: value lines)",
 }
 
 
@@ -79,7 +79,7 @@ def validation_messages(error: ValidationError, root: type[Settings]) -> list[Us
         key = (message.path, message.problem)
         earlier = messages.get(key)
         if earlier is not None and earlier.allowed != message.allowed:  # the members of a union, one after the other
-            message = _rebuilt(message, allowed=f"{earlier.allowed} or {message.allowed}")
+            message = _rebuilt(message, allowed=f"{earlier.allowed}, or {message.allowed}")
         messages[key] = message
     return list(messages.values())
 
@@ -109,7 +109,8 @@ def _message(entry: ErrorDetails, place: _Place, root: type[Settings]) -> UserEr
         return _unknown_choice(context, place, seen)
     if sort == "distribution":
         names = str(context["names"]).split(", ")
-        remedy = next((found for key in seen if (found := did_you_mean(str(key), names))), None) if seen else None
+        keys = seen if isinstance(seen, Mapping) else ()
+        remedy = next((found for key in keys if (found := did_you_mean(str(key), names))), None)
         return UserError("no distribution", path=path, seen=seen, allowed=f"one of {', '.join(names)}", remedy=remedy)
     if sort == "missing" and isinstance(entry["loc"][-1], int):
         return UserError("a value is missing", path=path, seen=seen, allowed=f"at least {entry['loc'][-1] + 1} values")
