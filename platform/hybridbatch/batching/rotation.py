@@ -41,10 +41,8 @@ class Rotation:
     def count(self, stream: int, step: int) -> int:
         """Return how many steps before ``step`` belong to ``stream``."""
         below = self._ends[stream - 1] if stream else 0
-        return self._points_below(self._ends[stream], step) - self._points_below(below, step)
-
-    def _points_below(self, end: int, steps: int) -> int:
-        return _floor_sum(steps, _CIRCLE, _STRIDE, self._start) - _floor_sum(steps, _CIRCLE, _STRIDE, self._start - end)
+        first, last = (_floor_sum(step, _CIRCLE, _STRIDE, self._start - end) for end in (below, self._ends[stream]))
+        return first - last
 
 
 def _floor_sum(terms: int, modulus: int, stride: int, start: int) -> int:
