@@ -261,11 +261,18 @@ def doctor(
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a reference for people.")] = False,
+) -> None:
     """Print the JSON Schema of experiment files, for editors."""
-    from hybridbatch.spec.schema import experiment_schema
+    if markdown:
+        from hybridbatch.spec.reference import experiment_reference
 
-    _print_json(experiment_schema())
+        typer.echo(experiment_reference(), nl=False)
+    else:
+        from hybridbatch.spec.schema import experiment_schema
+
+        _print_json(experiment_schema())
 
 
 def _version(shown: bool) -> None:

@@ -52,7 +52,7 @@ class ScratchBackbone(BackboneSettings):
         key = fingerprint.of_json([_TOKENIZER_VERSION, text.fingerprint, self.vocabulary])
         folder = text.cache / "tokenizers" / key
         if not (folder / "tokenizer.json").exists():
-            with atomic.folder_written_whole(folder) as draft:
+            with atomic.folder_written_whole(folder, replace=False) as draft:
                 _train_tokenizer(text, self.vocabulary).save(str(draft / "tokenizer.json"))
         return PreTrainedTokenizerFast(
             tokenizer_file=str(folder / "tokenizer.json"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybridbatch.batching.batch_kind import Integers, Masks
+from hybridbatch.batching.keyed_permutation import mix64
 from hybridbatch.batching.rotation import Rotation
 from hybridbatch.batching.streams import Stream, make_stream
 from hybridbatch.foundation.errors import UserError
@@ -120,7 +121,8 @@ class BatchPlan:
         index = self._rotation.stream(step)
         stream = self.streams[index]
         items_B, question_B, passage_B = stream.batch(self._rotation.count(index, step), self.size)
-        order_B = np.random.default_rng(derive_seed(stream.seed, "order", step)).permutation(self.size)
+        order_key = np.uint64(derive_seed(stream.seed, "order", step))
+        order_B = np.argsort(mix64(items_B.astype(np.uint64) ^ order_key))  # or a worker would see neighbours only
         return Batch(step, stream.kind_name, stream.dataset, items_B[order_B], question_B[order_B], passage_B[order_B])
 
     def epochs(self, steps: int) -> dict[str, float]:

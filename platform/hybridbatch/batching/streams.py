@@ -5,6 +5,7 @@ Shape legend: I items of the data set, E usable items, B pairs of a batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridbatch.batching.batch_kind import BatchKind, Integers, Masks
-from hybridbatch.batching.keyed_permutation import keyed_permutation
+from hybridbatch.batching.keyed_permutation import keyed_permutation, mix64
 from hybridbatch.foundation.seeds import derive_seed
 
 
@@ -22,11 +23,13 @@ class Stream:
     """The batches of one kind (and language, where whole batches are in one) from one data set.
 
     An epoch visits every usable item once, in the order of a keyed permutation. From epoch to epoch an item goes
-    through all its language pairs, so that after as many epochs as it has pairs each pair was visited once.
+    through all its language pairs, so that in as many epochs as it has pairs each pair is visited once. It moves on by
+    about their number divided by the golden ratio, which keeps the pairs of epochs next to each other far apart.
 
     Attributes:
         usable_E: The usable items, or None when all are.
         pairs_E: Language pairs of each usable item.
+        strides_P: By how many an item with P pairs moves on among them from epoch to epoch.
         size: Number of usable items; at least the batch size.
     """
 
@@ -38,6 +41,7 @@ class Stream:
     masks_I: Masks
     usable_E: NDArray[np.uint32] | None
     pairs_E: Integers
+    strides_P: Integers
     size: int
     seed: int
 
@@ -55,9 +59,8 @@ class Stream:
     def _visit(self, epoch: int, start: int, stop: int, batch_size: int) -> tuple[Integers, Integers, Integers]:
         places = self._order(epoch, start, stop, batch_size)
         pairs = self.pairs_E[places]
-        turn = epoch // pairs  # each time round its pairs, an item goes through them in another order
-        keys = (np.uint64(self.seed) ^ places.astype(np.uint64)) + (turn.astype(np.uint64) << np.uint64(32))
-        index = keyed_permutation(epoch % pairs, pairs, keys)
+        begin = mix64(places.astype(np.uint64) ^ np.uint64(self.seed)) % pairs.astype(np.uint64)
+        index = (begin.astype(np.int64) + epoch * self.strides_P[pairs]) % pairs
         items = places if self.usable_E is None else self.usable_E[places].astype(np.int64)
         question, passage = self.kind.pair(self.masks_I[items], index, self.languages, self.language)
         return items, question, passage
@@ -82,21 +85,15 @@ class Stream:
         """Return how many items before the start of ``epoch`` belong to the batch that reaches into it."""
         return (epoch * self.size) % batch_size
 
-    @lru_cache(maxsize=4)  # noqa: B019 - streams live as long as their plan
     def _head(self, epoch: int, batch_size: int) -> Integers:
-        overhang = self._overhang(epoch, batch_size)
-        first_with_neighbours = epoch  # an epoch under two batches long has a tail that its own head reaches into
-        if self.size - overhang < batch_size:
-            first_with_neighbours = 1
-        head = self._raw_order(0, 0, batch_size)
-        for current in range(first_with_neighbours, epoch + 1):
-            overhang = self._overhang(current, batch_size)
-            previous = self._raw_order(current - 1, 0, self.size) if self.size < 2 * batch_size else None
-            if previous is not None:
-                previous[:batch_size] = head
-                tail = previous[self.size - overhang :]
-            else:
-                tail = self._raw_order(current - 1, self.size - overhang, self.size)
+        """Return the first ``batch_size`` places of ``epoch``, those that the batch before it holds moved to the end."""
+        first = epoch
+        while self.size - self._overhang(first, batch_size) < batch_size:
+            first -= 1  # a short epoch, whose last items are among the moved ones: they must be known too
+        head = np.empty(0, np.int64)
+        for current in range(first, epoch + 1):
+            start = self.size - self._overhang(current, batch_size)
+            tail = np.concatenate([head[start:], self._raw_order(current - 1, max(start, len(head)), self.size)])
             raw = self._raw_order(current, 0, batch_size)
             repeated = np.isin(raw, tail)
             head = np.concatenate([raw[~repeated], raw[repeated]])
@@ -125,6 +122,18 @@ def make_stream(
         masks_I=masks_I,
         usable_E=None if everything else np.flatnonzero(usable).astype(np.uint32),
         pairs_E=pairs_I if everything else pairs_I[usable],
+        strides_P=_golden_strides(int(pairs_I.max(initial=1))),
         size=int(usable.sum()),
         seed=derive_seed(seed, kind_name, dataset, language or ""),
     )
+
+
+@lru_cache
+def _golden_strides(most: int) -> Integers:
+    """Return for each count up to ``most`` a number near count / golden ratio that has no divisor in common with it."""
+    strides = [1]
+    for count in range(1, most + 1):
+        nearest = round(count * 2 / (1 + math.sqrt(5)))
+        near = (nearest + sign * distance for distance in range(count) for sign in (-1, 1))
+        strides.append(next(stride for stride in near if math.gcd(stride, count) == 1))
+    return np.array(strides)

@@ -14,7 +14,7 @@ from hybridbatch.foundation.errors import StoreError
 from hybridbatch.search.session import StudySession
 
 # Read by Ray when it is imported, in this process and, inherited, in those it starts.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the trial folder holds everything
     "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),  # the ledger is the only truth: no snapshot beside it
     "TUNE_WARN_THRESHOLD_S": "60",
@@ -37,7 +37,7 @@ def run_on_ray(session: StudySession, address: str | None = None) -> None:
         StoreError: If the cluster cannot be reached.
         UserError: If no trial fits on the cluster, or what a trial met that only the user can mend.
     """
-    for name, value in _ENVIRONMENT.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with connected(session.home.logs, address), tempfile.TemporaryDirectory(prefix="hybridbatch-tune-") as scratch:
         _tune(session, Path(scratch))

@@ -6,7 +6,7 @@ Shape legend: R texts, U distinct texts, D width of the embedding.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hybridbatch.backbones.backbone import TrainingText
 from hybridbatch.backbones.huggingface import from_folder_or_name
-from hybridbatch.evaluation.measure import TokenisedTask, measure
+from hybridbatch.datasets.retrieval_task import RetrievalTask
+from hybridbatch.evaluation.measure import TokenisedTask, encode_task
+from hybridbatch.evaluation.score import evaluate_embeddings
 from hybridbatch.evaluation.token_store import tokenized, tokenizer_fingerprint
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.spec.sources import DataLocation, SourceSettings
@@ -15,6 +19,24 @@ from hybridbatch.spec.trial import DatasetResult
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class EncodedTask:
+    """A task with the embeddings that a model gives its texts (Q questions, N candidates, D dimensions).
+
+    Attributes:
+        task: The task.
+        questions_QD: Embeddings of unit length, float32.
+        candidates_ND: Embeddings of unit length, float32.
+        seconds: What encoding took.
+    """
+
+    task: RetrievalTask
+    questions_QD: Tensor
+    candidates_ND: Tensor
+    seconds: float
 
 
 def evaluate_model(
@@ -39,10 +61,39 @@ def evaluate_model(
     Raises:
         UserError: If model or data cannot be loaded.
     """
+    encoded = encode_with_model(model, source, location, prefixes=prefixes, device=device, progress=progress)
+    result, table = evaluate_embeddings(encoded.task, encoded.questions_QD, encoded.candidates_ND)
+    return result.model_copy(update={"seconds": result.seconds + encoded.seconds}), table
+
+
+def encode_with_model(
+    model: str,
+    source: SourceSettings,
+    location: DataLocation,
+    *,
+    prefixes: tuple[str | None, str | None] = (None, None),
+    device: str = "cpu",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> EncodedTask:
+    """Return the embeddings that :func:`evaluate_model` measures; it takes the same arguments.
+
+    Raises:
+        UserError: If model or data cannot be loaded.
+    """
+    encoder, tokenised = _prepared(model, source, location, prefixes)
+    encoder = encoder.to(device)
+    start = time.perf_counter()
+    questions_QD, candidates_ND = encode_task(encoder, tokenised, device=device, progress=progress)
+    return EncodedTask(tokenised.task, questions_QD, candidates_ND, time.perf_counter() - start)
+
+
+def _prepared(
+    model: str, source: SourceSettings, location: DataLocation, prefixes: tuple[str | None, str | None]
+) -> tuple[nn.Module, TokenisedTask]:
     task = source.task(location)
     backbone = from_folder_or_name(model)
     tokenizer = backbone.tokenizer(TrainingText("", lambda: (), location.cache))
-    encoder = backbone.encoder(tokenizer).to(device)
+    encoder = backbone.encoder(tokenizer)
     longest = getattr(encoder.body.config, "max_position_embeddings", backbone.passage_tokens)
     if longest < 1:
         raise UserError("the model states no positions", file=model, seen=longest)
@@ -62,7 +113,4 @@ def evaluate_model(
             (task.candidates, "passage", prefixes[1], backbone.passage_prefix, backbone.passage_tokens),
         )
     )
-    measured = measure(encoder, TokenisedTask(task, questions, candidates), device=device, progress=progress)
-    if measured is None:
-        raise AssertionError("the only worker gets the measures")
-    return measured
+    return encoder, TokenisedTask(task, questions, candidates)

@@ -183,9 +183,10 @@ def summarise(table: pa.Table) -> Means:
     keys = ["setting", "question_language", "answer_language"]
     # one thread: the order of a sum, and with it its last bit, is then always the same
     groups = table.group_by(keys, use_threads=False).aggregate([(name, "mean") for name in (*ranking, *biases)])
+    order = {language: place for place, language in enumerate(table["question_language"].unique().to_pylist())}
     summary: dict[str, float] = {}
     by_cell: dict[str, dict[str, dict[str, float]]] = {}  # metric, setting, "en-de" or "en"
-    for cell in groups.to_pylist():
+    for cell in sorted(groups.to_pylist(), key=lambda cell: [order.get(cell[key], len(order)) for key in keys[1:]]):
         place = cell["question_language"]
         if cell["setting"] != "multi":
             place += f"-{cell['answer_language']}"

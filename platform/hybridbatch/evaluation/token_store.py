@@ -92,7 +92,7 @@ def tokenized(
     """
     folder = cache / "tokens" / fingerprint.of_json([1, content, tokenizer_id, prefix, longest])
     if not (folder / "hashes.npy").exists():
-        with atomic.folder_written_whole(folder) as draft:
+        with atomic.folder_written_whole(folder, replace=False) as draft:
             _write(draft, texts, tokenizer, prefix, longest)
     return TokenStore(
         ids=np.load(folder / "ids.npy", mmap_mode="r"),

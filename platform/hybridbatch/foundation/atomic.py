@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,13 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def folder_written_whole(folder: Path) -> Iterator[Path]:
+def folder_written_whole(folder: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield a draft folder that becomes ``folder`` when the block ends without an error.
 
-    Should somebody else have made ``folder`` meanwhile, theirs is replaced: both hold the same content, or ours is newer.
+    Args:
+        folder: The folder to make.
+        replace: What happens to a ``folder`` that is there in the end: replaced when ours is newer, kept when its name
+            says its content, since others may be reading it.
     """
     with readable_disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -59,20 +63,28 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
             for file in draft.rglob("*"):
                 if file.is_file():
                     _sync(file)
-            _replace(draft, folder)
+            _move(draft, folder, replace)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
 
 
-def _replace(draft: Path, folder: Path) -> None:
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
-        os.replace(folder, old)
-        os.replace(draft, folder)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.replace(draft, folder)
+def _move(draft: Path, folder: Path, replace: bool) -> None:
+    """Move ``draft`` to ``folder``, also when other processes do the same at the same moment."""
+    old = folder.with_name(f"{draft.name}.old")
+    while True:
+        try:
+            os.replace(draft, folder)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        if not replace:
+            shutil.rmtree(draft)
+            break
+        with suppress(FileNotFoundError):
+            os.replace(folder, old)
+    shutil.rmtree(old, ignore_errors=True)
     _sync(folder.parent)
 
 

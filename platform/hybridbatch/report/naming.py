@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
-_MEASURES = {
-    "map_mono": "mAP mono",
-    "map_cross": "mAP cross",
-    "map_multi": "mAP multi",
-    "rank_distance": "rank distance",
-    "recall1_mono": "R@1 mono",
-    "recall1_cross": "R@1 cross",
-    "recall10_multi": "R@10 multi",
-}
+_METRICS = ((r"map", "mAP"), (r"mrr", "MRR"), (r"recall(\d+)", r"R@\1"), (r"ndcg(\d+)", r"nDCG@\1"))
 _COUNTED = ("rank_distance",)  # measured in ranks, not between 0 and 1
 _MINUTE, _HOUR = 60, 3600
 _LARGE = 10_000  # from here on four digits would lose the whole part of a number
@@ -21,7 +14,11 @@ _LARGE = 10_000  # from here on four digits would lose the whole part of a numbe
 
 def measure_name(measure: str) -> str:
     """Return a measure as a heading: ``mAP cross`` for ``map_cross``."""
-    return _MEASURES.get(measure, measure.replace("_", " "))
+    metric, _, rest = measure.partition("_")
+    for pattern, shown in _METRICS:
+        if re.fullmatch(pattern, metric):
+            metric = re.sub(pattern, shown, metric)
+    return f"{metric} {rest}".replace("_", " ").rstrip()
 
 
 def short_paths(paths: Iterable[str]) -> dict[str, str]:

@@ -2,30 +2,79 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hybridbatch.foundation.errors import StoreError
-from hybridbatch.search.storage import hide_password
+from hybridbatch.spec.folders import StudyFolder, TrialFolder
+from hybridbatch.tracking.quiet import hide_passwords
+
+_WHOLE = ".archived"  # written last into a copy: says that nothing of it is missing
 
 
-def archive_folder(folder: Path, url: str) -> None:
-    """Copy ``folder`` to ``url`` (``s3://``, ``gs://``, ``file://``), file by file; copying again changes nothing.
+class Archive:
+    """The copies of one study's trial folders, ``URL/STUDY/NUMBER``.
+
+    Args:
+        url: A folder that pyarrow can write: ``s3://``, ``gs://``, ``file://``.
+        study: The study.
 
     Raises:
-        StoreError: If the store cannot be reached or written.
+        StoreError: If it cannot be reached or written, so that a mistake shows before the first trial.
     """
-    from pyarrow import ArrowException, fs
 
-    try:
-        target, path = fs.FileSystem.from_uri(url)
-        target.create_dir(path, recursive=True)
-        fs.copy_files(str(folder), path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=target)
-    except (ArrowException, OSError) as error:
-        raise StoreError(
-            "the archive cannot be written",
-            file=hide_password(url),
-            path="stores.archive",
-            seen=str(error).strip().splitlines()[0],
-            allowed="a URL that pyarrow can write, such as s3://bucket/path?region=eu-west-1",
-            remedy="the trial itself is recorded; check the URL and the credentials, then run `hybridbatch resume`",
-        ) from error
+    def __init__(self, url: str, study: StudyFolder) -> None:
+        from pyarrow import fs
+
+        self.url, self.study = url, study
+        with self._readable_errors():
+            self._files, path = fs.FileSystem.from_uri(url)
+            self._path = f"{path.rstrip('/')}/{study.name}"
+            self._files.create_dir(self._path, recursive=True)
+
+    def add(self, folder: TrialFolder) -> None:
+        """Copy the folder of a trial; copying again changes nothing.
+
+        Raises:
+            StoreError: If the archive cannot be reached or written.
+        """
+        from pyarrow import fs
+
+        with self._readable_errors():
+            path = self._of(folder)
+            self._files.create_dir(path, recursive=True)
+            fs.copy_files(str(folder.path), path, fs.LocalFileSystem(), self._files)
+            with self._files.open_output_stream(f"{path}/{_WHOLE}"):
+                pass
+
+    def add_missing(self) -> tuple[str, ...]:
+        """Copy every finished trial that is not there yet; return what went wrong, in one line each."""
+        finished = [folder for folder in self.study.trials() if (folder.path / "result.json").exists()]
+        try:
+            with self._readable_errors():
+                marks = self._files.get_file_info([f"{self._of(folder)}/{_WHOLE}" for folder in finished])
+            for folder, mark in zip(finished, marks, strict=True):
+                if not mark.is_file:
+                    self.add(folder)
+        except StoreError as error:
+            return (f"{error.problem}: {hide_passwords(self.url)}: {error.seen}",)
+        return ()
+
+    def _of(self, folder: TrialFolder) -> str:
+        return f"{self._path}/{folder.path.name}"
+
+    @contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        from pyarrow import ArrowException
+
+        try:
+            yield
+        except (ArrowException, OSError) as error:
+            raise StoreError(
+                "the archive cannot be written",
+                file=hide_passwords(self.url),
+                path="stores.archive",
+                seen=hide_passwords(" ".join(str(error).split())),
+                allowed="a URL that pyarrow can write, such as s3://bucket/path?region=eu-west-1",
+                remedy="check the URL and the credentials",
+            ) from error

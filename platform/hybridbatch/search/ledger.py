@@ -7,8 +7,9 @@ trial, so that a trial that reports the same rung again after a restart gets the
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,15 +29,17 @@ from hybridbatch.spec.trial import Rung, TrialResult
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-EXPERIMENT, PLANNED, LEASE, BASELINE, VERDICTS, REASON, MEASURES = (
+EXPERIMENT, PLANNED, LEASE, BASELINE, RUNGS, VERDICTS, REASON, MEASURES = (
     "experiment",
     "planned",
     "lease",
     "baseline",
+    "rungs",
     "verdicts",
     "reason",
     "measures",
 )
+_log = logging.getLogger(__name__)
 _TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
@@ -74,21 +77,22 @@ class Ledger:
     Args:
         experiment: The experiment as the user wrote it.
         url: URL of the Optuna storage.
-        trials: Searched trials, in place of ``search.trials``.
 
     Raises:
         StoreError: If the storage cannot be reached.
         UserError: If a study of this name with another experiment is there already.
     """
 
-    def __init__(self, experiment: Experiment, url: str, trials: int | None = None) -> None:
+    def __init__(self, experiment: Experiment, url: str) -> None:
         self.experiment, self.url, self.owner = experiment, url, Owner.this_process()
         self.name = experiment.name
         self._distributions = space_to_optuna(experiment.search.space)
         self._mine: dict[int, int] = {}
         self._renewal = threading.Event()
-        self.storage = open_storage(url)
-        with readable_store_errors(url), exclusive(self.storage, self.name):
+        self.plan = planned_trials(experiment)
+        self._database = open_storage(url)
+        self.storage = optuna.storages.get_storage(self._database)  # as Optuna's study would: with a cache
+        with readable_store_errors(url), exclusive(self._database, self.name):
             self.study = optuna.create_study(
                 study_name=self.name,
                 storage=self.storage,
@@ -98,11 +102,8 @@ class Ledger:
                 load_if_exists=True,
             )
             self._same_experiment()
-            attributes = self.study.user_attrs
-            self.plan = planned_trials(experiment, trials if trials is not None else attributes.get("trials"))
-            if attributes.get(PLANNED) != self.plan.total:
+            if self.study.user_attrs.get(PLANNED) != self.plan.total:
                 self.study.set_user_attr(PLANNED, self.plan.total)
-                self.study.set_user_attr("trials", trials)
 
     def _sampler(self) -> SeededSampler:
         search = self.experiment.search
@@ -128,7 +129,7 @@ class Ledger:
 
         First come trials that nobody works on any more, then new ones.
         """
-        with readable_store_errors(self.url), exclusive(self.storage, self.name):
+        with readable_store_errors(self.url), exclusive(self._database, self.name):
             trials = self._trials()
             for trial in trials:
                 lapsed = trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE))
@@ -136,7 +137,7 @@ class Ledger:
                     return self._take(trial.number, trial._trial_id)
             if len(trials) >= self.plan.total:
                 return None
-            trial_id = self.study.ask()._trial_id
+            trial_id = self.storage.create_new_trial(self.study._study_id)
             return self._take(self.storage.get_trial_number_from_id(trial_id), trial_id)
 
     def _take(self, number: int, trial_id: int) -> Assignment:
@@ -180,16 +181,19 @@ class Ledger:
 
         The pruner looks at the first objective. Baselines always go on: they are there to be compared in full.
         """
-        with readable_store_errors(self.url), exclusive(self.storage, self.name):
+        with readable_store_errors(self.url), exclusive(self._database, self.name):
             trial_id = self._id(number)
             trial = self.storage.get_trial(trial_id)
-            if trial.state.is_finished():
-                return False
             verdicts = dict(trial.user_attrs.get(VERDICTS, {}))
             if str(rung.step) in verdicts:
                 return bool(verdicts[str(rung.step)])
+            if trial.state.is_finished():
+                return False
             value = rung.summary[self.experiment.search.objectives[0].metric]
-            self.storage.set_trial_intermediate_value(trial_id, rung.step, value)
+            rungs = {**trial.user_attrs.get(RUNGS, {}), str(rung.step): value}
+            self.storage.set_trial_user_attr(trial_id, RUNGS, rungs)
+            if len(self.experiment.search.objectives) == 1:  # Optuna's samplers know them for one objective only
+                self.storage.set_trial_intermediate_value(trial_id, rung.step, value)
             go_on = number < len(self.plan.baselines) or self._goes_on(number, rung.step, value)
             verdicts[str(rung.step)] = go_on
             self.storage.set_trial_user_attr(trial_id, VERDICTS, verdicts)
@@ -201,33 +205,45 @@ class Ledger:
             return True
         sign = 1 if self.experiment.search.objectives[0].direction == "maximize" else -1
         others = [
-            sign * trial.intermediate_values[step]
+            sign * trial.user_attrs.get(RUNGS, {}).get(str(step), math.nan)
             for trial in self._trials()
-            if trial.number != number and step in trial.intermediate_values
+            if trial.number != number
         ]
-        return bool(pruner.goes_on(sign * value, others))
+        return bool(pruner.goes_on(sign * value, [one for one in others if not math.isnan(one)]))
 
     def tell(self, result: TrialResult) -> None:
         """Record the outcome of a trial; a second time changes nothing."""
-        with readable_store_errors(self.url), exclusive(self.storage, self.name):
+        with readable_store_errors(self.url), exclusive(self._database, self.name):
             trial_id = self._id(result.number)
-            if not self.storage.get_trial(trial_id).state.is_finished():
-                if result.reason:
-                    self.storage.set_trial_user_attr(trial_id, REASON, result.reason)
+            trial = self.storage.get_trial(trial_id)
+            if not trial.state.is_finished():
+                if trial.state == TrialState.WAITING:  # given back when its result was being written
+                    self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+                values, state, reason = result.values, _TOLD[result.state], result.reason
+                if any(math.isnan(value) for value in values or ()):  # no sampler can learn from it
+                    values, state, reason = None, TrialState.FAIL, "an objective has no value on the selection set"
+                if reason:
+                    self.storage.set_trial_user_attr(trial_id, REASON, reason)
                 measures = {name: one.summary for name, one in result.report.items()}
                 if measures:
                     self.storage.set_trial_user_attr(trial_id, MEASURES, measures)
-                values = list(result.values) if result.values else None
-                self.study.tell(result.number, values, _TOLD[result.state], skip_if_finished=True)
+                self.study.tell(result.number, values, state)
         self._mine.pop(result.number, None)
 
     def release(self, number: int) -> None:
         """Give a trial back unfinished, for whoever asks next."""
         trial_id = self._mine.pop(number, None)
         if trial_id is not None:
-            with readable_store_errors(self.url), exclusive(self.storage, self.name):
-                self.storage.set_trial_user_attr(trial_id, LEASE, None)
-                self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+            with readable_store_errors(self.url), exclusive(self._database, self.name):
+                if self._holds(trial_id):
+                    self.storage.set_trial_user_attr(trial_id, LEASE, None)
+                    self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+    def _holds(self, trial_id: int) -> bool:
+        """Return whether a trial is still in this driver's hands: after a long sleep another may have taken it."""
+        trial = self.storage.get_trial(trial_id)
+        entry = trial.user_attrs.get(LEASE)
+        return bool(entry and not trial.state.is_finished() and Owner.read(entry["owner"]) == self.owner)
 
     def unfinished(self) -> list[int]:
         """Return the numbers of trials that are neither told nor in living hands."""
@@ -259,11 +275,12 @@ class Ledger:
 
         def renew() -> None:
             while not self._renewal.wait(LEASE_SECONDS / 4):
-                for trial_id in list(self._mine.values()):
-                    try:
-                        self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
-                    except Exception:  # a locked or lost store: the next round tries again, the lease has some left
-                        time.sleep(1)
+                try:
+                    with exclusive(self._database, self.name):
+                        for trial_id in filter(self._holds, list(self._mine.values())):
+                            self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
+                except Exception as error:  # a locked or lost store: the next round tries again, leases have some left
+                    _log.warning("leases could not be renewed: %s", error)
 
         threading.Thread(target=renew, name="hybridbatch-leases", daemon=True).start()
 
@@ -272,16 +289,22 @@ class Ledger:
         self._renewal.set()
         for number in list(self._mine):
             self.release(number)
-        self.storage.engine.dispose()
+        self._database.engine.dispose()
 
     def _id(self, number: int) -> int:
         return self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
 
     def _trials(self) -> list[FrozenTrial]:
-        return self.storage.get_all_trials(self.study._study_id, deepcopy=False)
+        with readable_store_errors(self.url):
+            return self.storage.get_all_trials(self.study._study_id, deepcopy=False)
 
 
 def identity(experiment: Experiment) -> str:
     """Return the fingerprint of what makes an experiment this one: all but trials, resources and stores."""
-    content = experiment.model_dump(mode="json", exclude={"resources": True, "stores": True, "search": {"trials"}})
-    return fingerprint.of_json(content)
+    # Without defaults: a newer version that knows one more key does not make it another experiment.
+    content = experiment.model_dump(
+        mode="json", exclude={"resources": True, "stores": True, "search": {"trials"}}, exclude_defaults=True
+    )
+    data = experiment.data
+    names = [source.dataset for source in (*data.train, data.selection, *data.report)]  # a default of each one's class
+    return fingerprint.of_json([content, names])

@@ -30,13 +30,9 @@ class SeededSampler(BaseSampler):
 
     def __init__(self, build: Callable[[int], BaseSampler], seed: int, space: dict[str, BaseDistribution]) -> None:
         self._build, self._seed, self._space = build, seed, space
-        self._samplers: dict[int, BaseSampler] = {}
 
     def _of(self, trial: FrozenTrial) -> BaseSampler:
-        if trial.number not in self._samplers:
-            seed = derive_seed(self._seed, "sampler", trial.number) % (1 << _SEED_BITS)
-            self._samplers = {trial.number: self._build(seed)}
-        return self._samplers[trial.number]
+        return self._build(derive_seed(self._seed, "sampler", trial.number) % (1 << _SEED_BITS))
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the whole space; Optuna would take what all finished trials have in common."""
@@ -51,8 +47,14 @@ class SeededSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Return one value drawn on its own."""
-        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+        """Return one value drawn on its own: the same whether or not the values before it were drawn just now."""
+        sampler, value = self._of(trial), None
+        for path, distribution in self._space.items():
+            if not distribution.single():
+                value = sampler.sample_independent(study, trial, path, distribution)
+            if path == param_name:
+                return value
+        raise KeyError(param_name)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Let the trial's sampler prepare."""

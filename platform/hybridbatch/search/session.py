@@ -6,12 +6,13 @@ assignment -> spec.json -> (the trial runs) -> result.json -> ledger -> tracking
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from hybridbatch.foundation import atomic
-from hybridbatch.foundation.errors import UserError
-from hybridbatch.search.archive import archive_folder
+from hybridbatch.foundation.errors import StoreError, UserError
+from hybridbatch.search.archive import Archive
 from hybridbatch.search.ledger import Assignment, Counts, Ledger
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder
@@ -51,10 +52,15 @@ class StudySession:
     def __init__(
         self, experiment: Experiment, home: HomeFolder, data_root: Path, trials: int | None, observer: Observer
     ) -> None:
+        if trials is not None:  # from here on part of the experiment, so that `resume` knows
+            search = experiment.search.model_copy(update={"trials": trials})
+            experiment = experiment.model_copy(update={"search": search})
         self.experiment, self.home, self.observer = experiment, home, observer
         self.location = DataLocation(data_root, home.cache)
         self.folder: StudyFolder = home.study(experiment.name)
-        self.ledger = Ledger(experiment, ledger_url(experiment, home), trials)
+        archive = experiment.stores.archive
+        self.archive = Archive(archive, self.folder) if archive else None
+        self.ledger = Ledger(experiment, ledger_url(experiment, home))
         atomic.write_text(self.folder.experiment, experiment.model_dump_json(indent=1) + "\n")
         self.store = tracking_store(experiment, home)
         self.writer = TrackingWriter(self.folder, self.store)
@@ -107,8 +113,11 @@ class StudySession:
         folder = self.folder.trial(result.number)
         self.ledger.tell(result)
         self.writer.submit(folder)
-        if self.experiment.stores.archive:
-            archive_folder(folder.path, f"{self.experiment.stores.archive}/{self.folder.name}/{folder.path.name}")
+        if self.archive:
+            try:
+                self.archive.add(folder)
+            except StoreError as error:  # tried again at the end
+                _log.warning("trial %d could not be archived: %s", result.number, error)
         self.observer.finished(result)
 
     def counts(self) -> Counts:
@@ -116,10 +125,11 @@ class StudySession:
         return self.ledger.counts()
 
     def close(self) -> ProjectionReport:
-        """Give back what is unfinished, and bring tracking up to date; return what tracking has to say."""
+        """Give back what is unfinished, bring tracking and archive up to date; return what they have to say."""
         self.ledger.close()
         self.writer.close(timeout=120)
-        return project_study(self.folder, self.store)
+        report = project_study(self.folder, self.store)
+        return replace(report, problems=report.problems + (self.archive.add_missing() if self.archive else ()))
 
 
 def ledger_url(experiment: Experiment, home: HomeFolder) -> str:

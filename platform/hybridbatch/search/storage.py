@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
 _BUSY_SECONDS = 60  # how long SQLite waits for another writer
-_LOCK_POLL = 0.02
 
 
 def hide_password(url: str) -> str:
@@ -44,14 +42,20 @@ def open_storage(url: str) -> RDBStorage:
     try:
         storage = optuna.storages.RDBStorage(url, engine_kwargs=arguments)
         if sqlite:
-            # Readers go on while somebody writes, and a killed writer leaves nothing half-written.
-            event.listen(storage.engine, "connect", lambda connection, _: connection.execute("PRAGMA journal_mode=WAL"))
+            event.listen(storage.engine, "connect", _prepare_sqlite)
             storage.engine.dispose()
             with storage.engine.connect():
                 pass
     except (SQLAlchemyError, ImportError, ValueError, OSError) as error:
         raise _unreachable(url, error) from error
     return storage
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    # Readers go on while somebody writes, and a killed writer leaves nothing half-written. Only a power cut can take
+    # the newest entries away: they are told again from the trial folders, which wait for the disk.
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 @contextmanager
@@ -101,10 +105,5 @@ def exclusive(storage: RDBStorage, study: str) -> Iterator[None]:
                 connection.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
         return
     with open(f"{url.database}.{study}.lock", "w", encoding="utf-8") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(_LOCK_POLL)
+        fcntl.flock(file, fcntl.LOCK_EX)  # waits in line: who only looked now and then would starve
         yield

@@ -31,7 +31,8 @@ class Data(Settings):
 
     Attributes:
         train: Training sets; each batch comes from one of them.
-        size_exponent: A set is drawn with weight (pairs of the set) ** size_exponent: 1 by size, 0 all alike.
+        size_exponent: A set is drawn with weight (items usable by the batch kind) ** size_exponent: 1 by size, 0 all
+            alike.
         selection: The set that pruning, early stopping and the search look at.
         report: Sets that are looked at once, at the end of a trial.
         allow_overlap: Given when training text may stand in a report set too.

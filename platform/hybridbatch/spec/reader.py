@@ -16,8 +16,10 @@ import yaml
 from pydantic import ValidationError
 
 from hybridbatch.foundation.errors import ExperimentErrors, HybridBatchError, UserError
+from hybridbatch.foundation.registries import DATASETS
 from hybridbatch.spec import overrides
 from hybridbatch.spec.experiment import Experiment
+from hybridbatch.spec.sources import SourceSettings
 from hybridbatch.spec.validation_messages import validation_messages
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -90,7 +92,9 @@ def read_content(file: Path) -> Any:
         raise UserError(f"not YAML: {error.problem}", file=file, path=place) from error
     except yaml.reader.ReaderError as error:
         place = f"line {text.count(chr(10), 0, error.position) + 1}"
-        raise UserError("not YAML: a character that no text holds", file=file, path=place, seen=error.character) from error
+        raise UserError(
+            "not YAML: a character that no text holds", file=file, path=place, seen=error.character
+        ) from error
 
 
 def validate(content: Any, file: Path | None = None) -> Experiment:
@@ -110,6 +114,29 @@ def validate(content: Any, file: Path | None = None) -> Experiment:
     if problems:
         raise _together(problems, file)
     return experiment
+
+
+def read_source(dataset: str, settings: Mapping[str, str]) -> SourceSettings:
+    """Return a data set named on the command line; values are read as in an experiment file.
+
+    Args:
+        dataset: The registered name.
+        settings: Its settings as text, by name.
+
+    Raises:
+        UserError: If the name or a setting is not known; as :class:`ExperimentErrors` with every mistake found.
+    """
+    kind: type[SourceSettings] = DATASETS.get(dataset)
+    content: dict[str, Any] = {"dataset": dataset}
+    for name, text in settings.items():
+        try:
+            content[name] = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        except yaml.YAMLError as error:
+            raise UserError("not YAML", file=dataset, path=name, seen=text) from error
+    try:
+        return kind.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        raise _together(validation_messages(error, kind), Path(dataset)) from error
 
 
 def _together(problems: Iterable[HybridBatchError], file: Path | None) -> ExperimentErrors:

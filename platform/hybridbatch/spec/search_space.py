@@ -78,7 +78,7 @@ class Choice(Distribution):
     def _distinct(cls, values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
         if not values:
             raise ValueError("empty choice: at least one value must be listed")
-        if len({(type(value), value) for value in values}) < len(values):
+        if len(set(values)) < len(values):  # 1, 1.0 and true are equal: no store would tell them apart
             raise ValueError(f"a value is listed twice in {list(values)}")
         return values
 

@@ -43,12 +43,14 @@ class Rung(Record):
         seconds: Training time up to here, evaluation included.
         train_loss: Mean training loss since the rung before.
         summary: All measures of the selection set, such as ``map_multi``.
+        measured: When, ISO 8601 time in UTC; None in older records.
     """
 
     step: int
     seconds: float
     train_loss: float | None
     summary: dict[str, float]
+    measured: str | None = None
 
 
 class DatasetResult(Record):
@@ -115,6 +117,8 @@ class TrialResult(Record):
         provenance: Git revision, packages, fingerprints of data and tokenizer, threads, device.
         leakage: What is known of text shared between training and report sets.
         started: ISO 8601 time in UTC.
+        first_step: When the attempt that finished the trial began its first optimizer step, ISO 8601 time in UTC; None
+            when it began none, and in older records.
         finished: ISO 8601 time in UTC.
     """
 
@@ -135,4 +139,5 @@ class TrialResult(Record):
     provenance: dict[str, Any]
     leakage: tuple[str, ...]
     started: str
+    first_step: str | None = None
     finished: str

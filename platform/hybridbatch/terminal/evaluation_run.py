@@ -31,7 +31,7 @@ def run_evaluation(
     folder = model_folder(model, home)
     with quiet_terminal(home.logs / "evaluate.log", verbose, on_stderr=True) as console:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True) as bars:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
             tasks = {what: bars.add_task(what, total=None) for what in ("questions", "candidates")}
 
             def progress(what: str, done: int, total: int) -> None:

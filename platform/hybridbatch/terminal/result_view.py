@@ -47,14 +47,16 @@ def print_result(result: DatasetResult, console: Console, cells: bool) -> None:
 
 
 def _cell_table(result: DatasetResult) -> Table:
+    """Return the table of cells; with eleven languages it is 80 columns wide."""
     languages = list(dict.fromkeys(cell.rsplit("-", 1)[0] for cell in result.cells))
-    table = Table(title="mAP: question language down, answer language across", box=None, header_style="dim")
+    title = "mAP: question language down, answer language across; dist: rank distance"
+    table = Table(title=title, box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
     table.add_column("")
-    for language in (*languages, "pool", "rank distance"):
-        table.add_column(language, justify="right")
+    for language in (*languages, "pool", "dist"):
+        table.add_column(language, justify="right", no_wrap=True)
     for question in languages:
-        row = [measure_text("map_mono", result.cells.get(f"{question}-{answer}")) for answer in languages]
-        row.append(measure_text("map_multi", result.multi.get(question)))
-        row.append(measure_text("rank_distance", result.bias.get(question)))
-        table.add_row(question, *row)
+        values = [*(result.cells.get(f"{question}-{answer}") for answer in languages), result.multi.get(question)]
+        distance = result.bias.get(question)
+        row = [measure_text("map_mono", value)[:5] for value in values]  # 1.000 is as wide as .9999
+        table.add_row(question, *row, "" if distance is None else f"{distance:.0f}")
     return table

@@ -60,7 +60,7 @@ def run_study(
             with console.status("writing what is finished to MLflow"):
                 projection = session.close()
         for problem in projection.problems:
-            console.print(f"MLflow: {problem}; `hybridbatch resume {experiment.name}` writes it later", style="yellow")
+            console.print(f"{problem}; `hybridbatch resume {experiment.name}` writes it later", style="yellow")
         return _closing_words(session, home, console, log, interrupted)
 
 

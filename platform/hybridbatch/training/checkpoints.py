@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +38,8 @@ def save_checkpoint(
         write_tensors(_optimizer_tensors(optimizer), draft / "optimizer.safetensors")
         files = ("model.safetensors", "optimizer.safetensors")
         prints = {name: fingerprint.of_files([draft / name]) for name in files}
-        atomic.write_json(draft / "state.json", {"step": step, "fingerprints": prints, **state})
+        content = {"step": step, "fingerprints": prints, "state": dict(state)}
+        atomic.write_json(draft / "state.json", {**content, "fingerprint": fingerprint.of_json(content)})
     for old in _steps(folder)[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -74,16 +74,19 @@ def load_checkpoint(checkpoint: Path, model: nn.Module, optimizer: torch.optim.O
         UserError: If the checkpoint is damaged or is not one of this model.
     """
     try:
-        state: dict[str, Any] = atomic.read_json(checkpoint / "state.json")
-        for name, expected in state["fingerprints"].items():
+        content = atomic.read_json(checkpoint / "state.json")
+        expected = content.pop("fingerprint")
+        if fingerprint.of_json(content) != expected:
+            raise _damaged(checkpoint, "state.json is not what was written")
+        for name, expected in content["fingerprints"].items():
             if fingerprint.of_files([checkpoint / name]) != expected:
                 raise _damaged(checkpoint, f"{name} is not what was written")
-        model.load_state_dict(load_file(checkpoint / "model.safetensors"))
-        if optimizer is not None:
-            _load_optimizer(optimizer, load_file(checkpoint / "optimizer.safetensors"))
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, SafetensorError, RuntimeError) as error:
-        raise _damaged(checkpoint, str(error).strip().splitlines()[0]) from error
-    return state
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(checkpoint, _reason(error)) from error
+    load_weights(checkpoint / "model.safetensors", model)
+    if optimizer is not None:
+        _load_optimizer(optimizer, load_file(checkpoint / "optimizer.safetensors"))
+    return {"step": content["step"], **content["state"]}
 
 
 def load_weights(file: Path, model: nn.Module) -> None:
@@ -93,9 +96,24 @@ def load_weights(file: Path, model: nn.Module) -> None:
         UserError: If the file is damaged or is not one of this model.
     """
     try:
-        model.load_state_dict(load_file(file))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise _damaged(file.parent, str(error).strip().splitlines()[0]) from error
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(file.parent, _reason(error)) from error
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(
+            "these weights are of another model",
+            file=file,
+            seen=str(error).strip().splitlines()[-1].strip(),
+            allowed="the names and shapes of this trial's model",
+            remedy="delete this folder, or go back to the settings that it was made with",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 
 
 def _damaged(checkpoint: Path, problem: str) -> UserError:

@@ -96,13 +96,16 @@ class Trainer:
                     step=self.step,
                     loss=self._finite(recent) / (self.step - since),
                     learning_rate=learning_rate(self.step - 1, self.experiment.training),
-                    temperature=float(self.model.log_temperature.exp()),
+                    temperature=float(self.model.log_temperature.detach().exp()),
                     pairs_per_second=(self.step - since) * self.plan.size / max(seconds, 1e-9),
                 )
                 self.curve.append(point)
                 told(point)
                 begin, since, recent = time.perf_counter(), self.step, torch.zeros_like(recent)
-        return self._finite(total) / max(1, step - first)
+        mean = self._finite(total) / max(1, step - first)
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
+            raise self._not_finite("a weight is", self.step - 1)
+        return mean
 
     def _one_step(self) -> Tensor:
         settings = self.experiment.training
@@ -151,15 +154,19 @@ class Trainer:
     def _finite(self, loss_sum: Tensor) -> float:
         bad = int(self._bad_step)
         if bad >= 0:
-            raise TrialError(
-                f"the loss is not finite at step {bad}",
-                path="training, loss",
-                seen=f"learning_rate={self.experiment.training.learning_rate:g}, "
-                f"temperature={self.experiment.loss.temperature:g}, clip_norm={self.experiment.training.clip_norm}",
-                remedy="likely causes: a learning rate too high, a temperature too low, no gradient clipping, "
-                "or weights that were not finite to begin with",
-            )
+            raise self._not_finite("the loss is", bad)
         return float(loss_sum)
+
+    def _not_finite(self, what: str, step: int) -> TrialError:
+        settings = self.experiment.training
+        return TrialError(
+            f"{what} not finite at step {step}",
+            path="training, loss",
+            seen=f"learning_rate={settings.learning_rate:g}, temperature={self.experiment.loss.temperature:g}, "
+            f"clip_norm={settings.clip_norm}",
+            remedy="likely causes: a learning rate too high, a temperature too low, no gradient clipping, "
+            "or weights that were not finite to begin with",
+        )
 
     def mixture_so_far(self) -> Mixture:
         """Return what the batches held."""

@@ -99,6 +99,7 @@ class TrialRun:
         self.report: dict[str, DatasetResult] = {}
         self.seconds = {"train": 0.0, "evaluate": 0.0}
         self.started = _now()
+        self.first_step: str | None = None
         self.progress = ProgressFile(folder.progress, self.settings.steps, active=shard.rank == 0)
 
     @property
@@ -135,6 +136,7 @@ class TrialRun:
 
     def _next_rung(self, trainer: Trainer) -> Rung | None:
         every = self.settings.evaluate_every
+        self.first_step = self.first_step or _now()
         start = time.perf_counter()
         loss = trainer.train_until(
             min(self.settings.steps, (trainer.step // every + 1) * every),
@@ -150,7 +152,9 @@ class TrialRun:
         rung = None
         if measured is not None:
             seconds = sum(self.seconds.values())
-            rung = Rung(step=trainer.step, seconds=seconds, train_loss=loss, summary=measured.summary)
+            rung = Rung(
+                step=trainer.step, seconds=seconds, train_loss=loss, summary=measured.summary, measured=_now()
+            )
             self.rungs.append(rung)
             self.progress.update(phase="training", summary=measured.summary)
         self._see_if_best(trainer, rung)
@@ -238,6 +242,7 @@ class TrialRun:
             provenance=self._provenance(),
             leakage=self.workshop.data(self.experiment.data).leakage,
             started=self.started,
+            first_step=self.first_step,
             finished=_now(),
         )
 

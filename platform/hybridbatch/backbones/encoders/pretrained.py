@@ -41,7 +41,10 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
     from transformers import AutoTokenizer
 
     with _readable_loading_errors(name, "tokenizer"):
-        return AutoTokenizer.from_pretrained(_transformer_folder(name), revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(_transformer_folder(name), revision=revision)
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes of a folder without a vocabulary
+            raise ValueError("there is no vocabulary")
+        return tokenizer
 
 
 def load_encoder(
@@ -68,9 +71,17 @@ def load_encoder(
             for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
                 if hasattr(config, key):
                     setattr(config, key, dropout)
-        body = AutoModel.from_pretrained(
-            folder, config=config, revision=revision, dtype=torch.float32, use_safetensors=True
+        body, report = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            revision=revision,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
         )
+        missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))  # never used here
+        if missing:
+            raise ValueError(f"the weights lack {len(missing)} tensors, such as {missing[0]}")
     rows = body.get_input_embeddings().weight.shape[0]
     if rows < tokens:
         raise UserError(
@@ -171,7 +182,10 @@ def _read_json(file: Path) -> Any:
     try:
         return atomic.read_json(file)
     except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read as JSON: {error}", file=file) from error
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(
+            "cannot be read as JSON", file=file, seen=reason, remedy="write or fetch the model folder again"
+        ) from error
 
 
 @contextmanager

@@ -1,0 +1,160 @@
+"""What every sampler and every pruner must do, over the registries: a new file is tested without editing this one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.small_study import experiment
+
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.registries import PRUNERS, SAMPLERS
+from hybridbatch.search.distributions import contains, space_to_optuna
+from hybridbatch.search.planned import planned_trials
+from hybridbatch.search.seeded_sampler import SeededSampler
+
+SPACE: dict[str, Any] = {
+    "batches.mix.monolingual": {"uniform": [0.1, 0.9]},
+    "loss.temperature": {"log_uniform": [0.02, 0.2]},
+    "batches.size": {"integer": [4, 8]},
+    "backbone.pooling": {"choice": ["mean", "cls"]},
+    "training.seed": {"choice": [3]},
+}
+LISTED = {path: SPACE[path] for path in ("batches.size", "backbone.pooling", "training.seed")}
+TRIALS = 14
+OBJECTIVES = (
+    [{"metric": "map_multi"}],
+    [{"metric": "map_multi"}, {"metric": "rank_distance", "direction": "minimize"}],
+)
+values = st.floats(min_value=0, max_value=1)
+
+
+def draw(kind: str, space: dict[str, Any], objectives: list[dict[str, str]], seed: int = 0) -> list[dict[str, Any]]:
+    """Return what a sampler asks for in a study of which every third trial is pruned."""
+    made = experiment(
+        {
+            "search.sampler": {"kind": kind},
+            "search.space": space,
+            "search.trials": TRIALS,
+            "search.objectives": objectives,
+        }
+    )
+    search, distributions = made.search, space_to_optuna(made.search.space)
+    build = cast(Any, search.sampler).build
+    study = optuna.create_study(
+        sampler=SeededSampler(lambda one: build(one, search.space), seed, distributions),
+        directions=[objective.direction for objective in search.objectives],
+    )
+    drawn = []
+    for number in range(TRIALS):
+        trial = study.ask()
+        drawn.append({path: trial._suggest(path, distribution) for path, distribution in distributions.items()})
+        if number % 3 == 2:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            study.tell(trial, [0.1 * (number % 4), 5.0][: len(objectives)])
+    return drawn
+
+
+@pytest.mark.parametrize("objectives", OBJECTIVES, ids=("one objective", "two objectives"))
+@pytest.mark.parametrize("kind", SAMPLERS.entries())
+def test_samplers_stay_in_the_space_and_repeat_by_seed(kind: str, objectives: list[dict[str, str]]) -> None:
+    space = LISTED if kind == "grid" else SPACE
+    distributions = space_to_optuna(experiment({"search.space": space}).search.space)
+    drawn = draw(kind, space, objectives)
+    for one in drawn:
+        assert list(one) == list(space)
+        assert all(contains(distributions[path], value) for path, value in one.items()), one
+    assert drawn == draw(kind, space, objectives)
+    assert drawn != draw(kind, space, objectives, seed=1)
+
+
+@pytest.mark.parametrize("kind", SAMPLERS.entries())
+def test_samplers_refuse_settings_that_they_do_not_have(kind: str) -> None:
+    with pytest.raises(UserError, match="unknown key") as refused:
+        experiment({"search.sampler": {"kind": kind, "colour": "red"}})
+    assert "search.sampler.colour" in refused.value.render()
+
+
+def test_the_grid_lists_every_combination_once_in_the_order_of_the_file() -> None:
+    made = experiment({"search.sampler": {"kind": "grid"}, "search.space": LISTED, "search.trials": None})
+    grid = planned_trials(made).grid
+    assert len(grid) == cast(Any, made.search.sampler).size(dict(made.search.space)) == 5 * 2 * 1
+    assert [tuple(point.values()) for point in grid] == [
+        (size, pooling, 3) for size in range(4, 9) for pooling in ("mean", "cls")
+    ]
+
+
+def pruner_of(kind: str, **changes: int) -> Any:
+    return PRUNERS.get(kind)(kind=kind, **changes)
+
+
+@pytest.mark.parametrize("kind", PRUNERS.entries())
+@settings(max_examples=80, deadline=None)
+@given(value=values, others=st.lists(values, max_size=12), rise=values)
+def test_better_is_never_worse(kind: str, value: float, others: list[float], rise: float) -> None:
+    pruner = pruner_of(kind)
+    if pruner.goes_on(value, others):
+        assert pruner.goes_on(value + rise, others)
+    assert pruner.goes_on(value, others) == pruner.goes_on(value, others[::-1]), "the order of the others counts"
+    assert pruner.goes_on(max([value, *others]), others), "the best was ended"
+    assert pruner.goes_on(value, []), "the first at a rung was ended"
+    assert not pruner.goes_on(math.nan, others)
+
+
+@pytest.mark.parametrize("kind", PRUNERS.entries())
+@settings(max_examples=40, deadline=None)
+@given(others=st.lists(st.floats(min_value=0.5, max_value=1), min_size=12, max_size=20))
+def test_the_worst_of_many_ends(kind: str, others: list[float]) -> None:
+    assert not pruner_of(kind).goes_on(0.1, others)
+
+
+@pytest.mark.parametrize("kind", PRUNERS.entries())
+@settings(max_examples=80, deadline=None)
+@given(every=st.integers(1, 50), minimum=st.integers(1, 200))
+def test_every_trial_gets_its_minimum_and_a_decision_after_it(kind: str, every: int, minimum: int) -> None:
+    pruner = pruner_of(kind, minimum_steps=minimum)
+    rungs = [step for step in range(every, 12 * minimum + 12 * every, every) if pruner.is_rung(step, every)]
+    assert rungs[0] == math.ceil(minimum / every) * every
+    assert len(rungs) >= 2
+
+
+@pytest.mark.parametrize(
+    ("reduction", "value", "others", "goes_on"),
+    [
+        # reached = others + 1; of these floor(reached / reduction) go on, at least one
+        (2, 0.5, [], True),
+        (2, 0.5, [0.6], False),  # floor(2/2) = 1, one is better
+        (2, 0.5, [0.6, 0.4], False),  # floor(3/2) = 1
+        (2, 0.5, [0.6, 0.4, 0.3], True),  # floor(4/2) = 2
+        (3, 0.5, [0.6, 0.4, 0.3, 0.2], False),  # floor(5/3) = 1
+        (3, 0.5, [0.6, 0.4, 0.3, 0.2, 0.1], True),  # floor(6/3) = 2
+        (2, 0.5, [0.5, 0.5], True),  # as good as the best is not worse
+    ],
+)
+def test_successive_halving_by_hand(reduction: int, value: float, others: list[float], goes_on: bool) -> None:
+    assert pruner_of("asha", reduction=reduction).goes_on(value, others) is goes_on
+
+
+def test_rungs_of_successive_halving_by_hand() -> None:
+    pruner = pruner_of("asha", minimum_steps=50, reduction=2)
+    assert [step for step in range(50, 450, 50) if pruner.is_rung(step, 50)] == [50, 100, 200, 400]
+    # Evaluations every 60 steps: the first at or after 50, 100, 200 and 400.
+    assert [step for step in range(60, 480, 60) if pruner.is_rung(step, 60)] == [60, 120, 240, 420]
+
+
+@pytest.mark.parametrize(
+    ("value", "others", "goes_on"),
+    [
+        (0.1, [0.5, 0.6, 0.7], True),  # three others are too few
+        (0.54, [0.4, 0.5, 0.6, 0.7], False),  # their median is 0.55
+        (0.55, [0.4, 0.5, 0.6, 0.7], True),
+        (0.5, [0.9, 0.2, 0.5, 0.8, 0.1], True),
+    ],
+)
+def test_the_median_rule_by_hand(value: float, others: list[float], goes_on: bool) -> None:
+    assert pruner_of("median", minimum_trials=4).goes_on(value, others) is goes_on

@@ -1,0 +1,199 @@
+"""One trial from spec to result: interrupted, stopped, failed, and what it learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hybridbatch.backbones.huggingface import from_folder_or_name
+from hybridbatch.evaluation.measure import measure
+from hybridbatch.foundation.errors import TrialError, UserError
+from hybridbatch.spec.folders import TrialFolder
+from hybridbatch.spec.trial import TrialResult
+from hybridbatch.training.trainer import Trainer
+from hybridbatch.training.workshop import Workshop
+from tests.small_study import experiment
+from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, make_workshop, run
+
+LIVELY = {"backbone.dropout": 0.3, "loss.learn_temperature": True, "training.steps": 8}
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return make_workshop(tmp_path_factory.mktemp("workshop"))
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    return load_file(folder / "00000" / "model" / "model.safetensors")
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    a, b = weights(one), weights(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def figures(result: TrialResult) -> dict[str, Any]:
+    """Return all of a result that must not depend on when and where it was made."""
+    rungs = [(rung.step, rung.train_loss, rung.summary) for rung in result.rungs]
+    report = {name: (one.summary, one.cells, one.multi, one.bias) for name, one in result.report.items()}
+    kept = {"state", "reason", "values", "steps", "best_step", "seed"}
+    return {**result.model_dump(include=kept), "mixture": result.mixture, "rungs": rungs, "report": report}
+
+
+@pytest.mark.parametrize("rung", [2, 6])
+def test_an_interrupted_trial_ends_as_if_it_had_not_been(workshop: Workshop, tmp_path: Path, rung: int):
+    whole = run(workshop, tmp_path / "whole", LIVELY)
+    with pytest.raises(InterruptedTrialError):
+        run(workshop, tmp_path / "parts", LIVELY, Rungs(interrupt_at=rung))
+    parts = TrialFolder(tmp_path / "parts" / "00000")
+    assert parts.read_result() is None
+    fresh, verdicts = Workshop(workshop.location), Rungs()
+    resumed = run(fresh, tmp_path / "parts", LIVELY, verdicts)
+    assert [one.step for one in verdicts.seen] == list(range(rung, 9, 2)), "the last rung is reported again"
+    assert figures(resumed) == figures(whole)
+    assert same_weights(tmp_path / "parts", tmp_path / "whole")
+    curves = [TrialFolder(tmp_path / name / "00000").read_curve() for name in ("parts", "whole")]
+    assert [point.loss for point in curves[0]] == [point.loss for point in curves[1]]
+    assert [point.temperature for point in curves[0]] == [point.temperature for point in curves[1]]
+    assert len(curves[0]) == 8
+
+
+def test_a_trial_is_the_same_after_another_one_in_the_same_process(workshop: Workshop, tmp_path: Path):
+    run(workshop, tmp_path / "before", {**LIVELY, "training.seed": 5, "loss.temperature": 0.5})
+    warm = run(workshop, tmp_path / "warm", LIVELY)
+    fresh = run(Workshop(workshop.location), tmp_path / "fresh", LIVELY)
+    assert figures(warm) == figures(fresh)
+    assert same_weights(tmp_path / "warm", tmp_path / "fresh")
+
+
+def test_a_finished_trial_leaves_its_folder_tidy(workshop: Workshop, tmp_path: Path):
+    result = run(workshop, tmp_path)
+    folder = TrialFolder(tmp_path / "00000")
+    assert sorted(one.name for one in folder.path.iterdir()) == ["curve.json", "model", "result.json", "scores"]
+    assert folder.read_result() == result
+    assert result.state == "complete"
+    assert result.values == (result.rungs[-1].summary["map_multi"],)
+    assert [rung.step for rung in result.rungs] == [2, 4, 6]
+    assert sum(result.mixture.batches.values()) == 6
+    assert sum(result.mixture.pairs.values()) == 6 * 8
+    assert folder.scores("small_report").exists()
+
+
+def test_a_pruned_trial_has_rungs_and_no_values(workshop: Workshop, tmp_path: Path):
+    result = run(workshop, tmp_path, verdicts=Rungs(prune_at=4))
+    assert (result.state, result.values, result.steps, len(result.rungs)) == ("pruned", None, 4, 2)
+    assert result.reason == "not among the best at step 4"
+    assert not (tmp_path / "00000" / "model").exists()
+    assert not (tmp_path / "00000" / "checkpoints").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial_as_failed(workshop: Workshop, tmp_path: Path):
+    changes = {"training.learning_rate": 1.0, "training.clip_norm": None, "loss.temperature": 1e-40}
+    result = run(workshop, tmp_path, changes)
+    assert result.state == "failed"
+    assert result.reason is not None
+    assert result.reason.startswith("training, loss: the loss is not finite at step 0")
+    assert "learning_rate=1, temperature=1e-40, clip_norm=None" in result.reason
+    assert "likely causes" in result.reason
+    assert result.values is None
+
+
+def test_the_step_of_the_first_loss_that_is_not_finite_is_named(workshop: Workshop):
+    trainer = make_trainer(workshop)
+    trainer.train_until(3, lambda point: None)
+    spoil(trainer)
+    with pytest.raises(TrialError, match="the loss is not finite at step 3"):
+        trainer.train_until(6, lambda point: None)
+
+
+def test_a_weight_that_is_not_finite_after_the_last_step_is_found_too(workshop: Workshop):
+    trainer = make_trainer(workshop)
+    unused = len(workshop.tokenizer(trainer.experiment)[0]) - 1  # a token that no training text has: no loss sees it
+    embedding = trainer.model.encoder.body.get_input_embeddings().weight
+    ids = np.unique(np.concatenate([trainer.tokens[0].questions.ids, trainer.tokens[0].passages.ids]))
+    row = next(index for index in range(unused, -1, -1) if index not in ids)
+    with torch.no_grad():
+        embedding[row, 0] = float("inf")
+    with pytest.raises(TrialError, match="a weight is not finite at step 1"):
+        trainer.train_until(2, lambda point: None)
+
+
+def spoil(trainer: Trainer) -> None:
+    with torch.no_grad():
+        next(iter(trainer.model.encoder.body.encoder.parameters()))[0] = float("inf")
+
+
+def test_early_stopping_ends_the_trial_and_keeps_the_best_weights(workshop: Workshop, tmp_path: Path):
+    stopping = {
+        "training.steps": 40,
+        "training.early_stopping": {"patience": 2},
+        "search.objectives": [{"metric": "map_mono", "direction": "minimize"}],  # grows as the trial learns
+        "search.pruner": None,
+    }
+    result = run(workshop, tmp_path, stopping)
+    values = [rung.summary["map_mono"] for rung in result.rungs]
+    best = int(np.argmin(values))
+    assert result.best_step == result.rungs[best].step < result.steps == result.rungs[-1].step < 40
+    assert len(values) - 1 - best == 2, "two evaluations without improvement"
+    assert result.values == (values[best],)
+    kept = from_folder_or_name(str(tmp_path / "00000" / "model"))
+    made = experiment(stopping)
+    tokens = workshop.task_tokens(made, workshop.data(made.data).selection)
+    measured = measure(kept.encoder(workshop.tokenizer(made)[0]), tokens)
+    assert measured is not None
+    assert measured[0].summary == result.rungs[best].summary
+    assert not (tmp_path / "00000" / "best").exists()
+
+
+def test_waiting_goes_on_where_it_was_after_an_interruption(workshop: Workshop, tmp_path: Path):
+    stopping = {
+        "training.steps": 40,
+        "training.early_stopping": {"patience": 2},
+        "search.objectives": [{"metric": "map_mono", "direction": "minimize"}],
+    }
+    whole = run(workshop, tmp_path / "whole", stopping)
+    with pytest.raises(InterruptedTrialError):
+        run(workshop, tmp_path / "parts", stopping, Rungs(interrupt_at=whole.steps - 2))
+    assert figures(run(workshop, tmp_path / "parts", stopping)) == figures(whole)
+    assert same_weights(tmp_path / "parts", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_a_learnt_temperature_moves_and_a_fixed_one_does_not(workshop: Workshop, tmp_path: Path, learn: bool):
+    run(workshop, tmp_path, {"loss.learn_temperature": learn})
+    curve = TrialFolder(tmp_path / "00000").read_curve()
+    assert curve[0].temperature == pytest.approx(0.05, rel=0.05)
+    moved = [abs(point.temperature - 0.05) > 1e-4 for point in curve]
+    assert moved[-1] is learn
+    assert learn or not any(moved)
+
+
+def test_training_learns(workshop: Workshop, tmp_path: Path):
+    result = run(workshop, tmp_path, {"training.steps": 60, "training.evaluate_every": 30})
+    assert result.rungs[-1].train_loss < 0.8 * result.rungs[0].train_loss
+    assert result.rungs[-1].summary["map_mono"] > result.rungs[0].summary["map_mono"]
+
+
+def test_a_damaged_checkpoint_stops_the_trial_with_a_message_and_nothing_is_lost(workshop: Workshop, tmp_path: Path):
+    with pytest.raises(InterruptedTrialError):
+        run(workshop, tmp_path, verdicts=Rungs(interrupt_at=4))
+    checkpoints = TrialFolder(tmp_path / "00000").checkpoints
+    file = checkpoints / "step-00000004" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-7])
+    with pytest.raises(UserError, match=r"this checkpoint is damaged(.|\n)*training goes on from step-00000002"):
+        run(workshop, tmp_path)
+    assert sorted(one.name for one in checkpoints.iterdir()) == ["step-00000002", "step-00000004"]
+
+
+def test_the_number_of_threads_is_that_of_the_trial(workshop: Workshop):
+    before = torch.get_num_threads()
+    try:
+        make_trainer(workshop, {"training.threads": 2})
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
