@@ -7,6 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from tests.study_fixtures import command_line, empty_home, finished, home, small_data  # noqa: F401 - fixtures
 
 # No test may look for a model hub or send statistics.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")

@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.small_study import write_data
+from tests.command_line import CommandLine
+from tests.small_study import experiment, write_data
 
 from hybridbatch.search.storage import open_storage
 from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder
 from hybridbatch.spec.trial import Rung, TrialResult, TrialSpec
 from hybridbatch.tracking.store import TrackingStore
+
+# A baseline, one that cannot be trained (scores over 1e-300 are infinite), and searched trials of which some are pruned.
+VARIED = {
+    "search.baselines": {"mono": {"batches.mix.crosslingual": 0.0}, "broken": {"loss.temperature": 1e-300}},
+    "search.trials": 4,
+    "search.pruner": {"kind": "asha", "minimum_steps": 2, "reduction": 2},
+}
 
 
 @dataclass
@@ -60,6 +68,34 @@ def home(empty_home: Path, tmp_path: Path) -> HomeFolder:
     """A home folder of one's own."""
     shutil.copytree(empty_home, tmp_path / "home")
     return HomeFolder(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def finished(empty_home: Path, small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> HomeFolder:
+    """The home folder of a study that ran to its end: complete, failed and pruned trials. Not to be written to."""
+    from hybridbatch.search.local import run_local
+    from hybridbatch.search.session import StudySession
+
+    home = HomeFolder(tmp_path_factory.mktemp("finished") / "home")
+    shutil.copytree(empty_home, home.path)
+    session = StudySession(experiment(VARIED), home, small_data, None, Watcher())
+    run_local(session)
+    assert session.counts().waiting == session.counts().running == 0
+    assert session.close().problems == ()
+    return home
+
+
+@pytest.fixture
+def command_line(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, small_data: Path, tmp_path: Path
+) -> CommandLine:
+    """The command line, in an empty folder, with the small data as its data folder."""
+    monkeypatch.setenv("HYBRIDBATCH_DATA", str(small_data))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("HYBRIDBATCH_HOME", raising=False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return CommandLine(capfd, monkeypatch)
 
 
 def figures(folder: StudyFolder) -> dict[int, dict[str, Any]]:

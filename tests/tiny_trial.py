@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.small_study import experiment, write_data
+
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import TrialFolder
 from hybridbatch.spec.sources import DataLocation
@@ -14,7 +16,6 @@ from hybridbatch.training.losses import Shard
 from hybridbatch.training.trainer import Trainer
 from hybridbatch.training.trial import run_trial
 from hybridbatch.training.workshop import Workshop
-from tests.small_study import experiment, write_data
 
 
 class InterruptedTrialError(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "huggingface": {"name": str(MINILM)},
 }
 every_backbone = pytest.mark.parametrize("kind", sorted(BACKBONES.entries()))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -109,9 +117,7 @@ def test_it_is_made_the_same_twice_and_can_be_trained(kind: str, text: TrainingT
 
 
 @every_backbone
-def test_what_is_saved_comes_back_the_same_with_its_prefixes_and_lengths(
-    kind: str, text: TrainingText, tmp_path: Path
-):
+def test_what_is_saved_comes_back_the_same_with_its_prefixes_and_lengths(kind: str, text: TrainingText, tmp_path: Path):
     settings = make(kind)
     tokenizer = settings.tokenizer(text)
     encoder = settings.encoder(tokenizer)
@@ -143,7 +149,7 @@ def test_the_pooling_asked_for_is_that_of_sentence_transformers(tiny: Path, tmp_
 
     mode = {"last": "lasttoken"}.get(pooling, pooling)
     transformer = Transformer(str(tiny), max_seq_length=64)
-    parts = [transformer, Pooling(transformer.get_word_embedding_dimension(), pooling_mode=mode), Normalize()]
+    parts = [transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=mode), Normalize()]
     SentenceTransformer(modules=parts, device="cpu").save(str(tmp_path / "st"))
     theirs_RD = SentenceTransformer(str(tmp_path / "st"), device="cpu").encode(TEXTS, convert_to_tensor=True)
     ours = from_folder_or_name(str(tmp_path / "st"))
@@ -152,6 +158,27 @@ def test_the_pooling_asked_for_is_that_of_sentence_transformers(tiny: Path, tmp_
     assert (encode(ours.encoder(tokenizer), store) - theirs_RD).abs().max() < 1e-5
     asked = HuggingFaceBackbone(kind="huggingface", name=str(tiny), pooling=pooling)  # the same from the bare folder
     assert (encode(asked.encoder(tokenizer), store) - theirs_RD).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("activation", [torch.nn.Tanh(), torch.nn.Identity()])
+def test_a_dense_layer_after_pooling_is_kept(tiny: Path, tmp_path: Path, activation: torch.nn.Module):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+
+    torch.manual_seed(2)
+    parts = [Transformer(str(tiny)), Pooling(16, pooling_mode="cls"), Dense(16, 5, activation_function=activation)]
+    SentenceTransformer(modules=[*parts, Normalize()], device="cpu").save(str(tmp_path / "st"))
+    theirs_RD = SentenceTransformer(str(tmp_path / "st"), device="cpu").encode(TEXTS, convert_to_tensor=True)
+    ours = from_folder_or_name(str(tmp_path / "st"))
+    tokenizer = ours.tokenizer(TrainingText("none", list, tmp_path))
+    embeddings_RD = encode(ours.encoder(tokenizer), tokens(tokenizer, tmp_path, ours.passage_tokens))
+    assert embeddings_RD.shape == (len(TEXTS), 5)
+    assert (embeddings_RD - theirs_RD).abs().max() < 1e-5
+    note = ours.model_dump(mode="json", include={"question_prefix", "passage_prefix"})
+    save_encoder(ours.encoder(tokenizer), tokenizer, note, tmp_path / "saved")
+    back = from_folder_or_name(str(tmp_path / "saved"))
+    again_RD = encode(back.encoder(tokenizer), tokens(tokenizer, tmp_path, ours.passage_tokens))
+    assert torch.equal(again_RD, embeddings_RD)
 
 
 def test_dropout_is_that_of_the_settings(tiny: Path):
@@ -236,9 +263,13 @@ def test_a_broken_model_folder_is_refused_with_its_name(
     folder = tmp_path / "model"
     shutil.copytree(tiny, folder)
     damage(folder)
-    with pytest.raises(UserError) as caught:
+
+    def load() -> None:
         settings = from_folder_or_name(str(folder))
         settings.encoder(settings.tokenizer(TrainingText("none", list, tmp_path)))
+
+    with pytest.raises(UserError) as caught:
+        load()
     assert str(caught.value).startswith(str(folder))
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) > 1, "what was seen, what is allowed or how to mend it"

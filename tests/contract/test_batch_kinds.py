@@ -15,7 +15,7 @@ from hybridbatch.batching.plan import BatchPlan, PairSet
 from hybridbatch.foundation.registries import BATCH_KINDS
 
 KINDS = sorted(BATCH_KINDS.entries().items())
-LANGUAGES = tuple(["en", "ar", "de", "el", "es", "hi", "ru", "th", "tr", "vi", "zh"])
+LANGUAGES = ("en", "ar", "de", "el", "es", "hi", "ru", "th", "tr", "vi", "zh")
 MASKS = st.lists(st.integers(1, 2 ** len(LANGUAGES) - 1), min_size=1, max_size=6)
 every_kind = pytest.mark.parametrize(("name", "kind"), KINDS, ids=[name for name, _ in KINDS])
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.tiny_trial import make_trainer, make_workshop
 
 from hybridbatch.foundation import atomic
 from hybridbatch.training.workshop import Workshop
-from tests.tiny_trial import make_trainer, make_workshop
 
 CURVES = Path(__file__).with_name("loss_curves.json")
 STEPS = 30

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.study_fixtures import empty_home, home, small_data  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 from tests.small_study import experiment
-from tests.study_fixtures import Watcher, content, figures
+from tests.study_fixtures import VARIED, Watcher, content, figures
 
 from hybridbatch.foundation.errors import StoreError
 from hybridbatch.search.ledger import Counts
@@ -23,12 +22,6 @@ from hybridbatch.tracking.store import StudyRuns, TrackingStore, runs_by_trial
 from hybridbatch.training.trial import run_trial
 from hybridbatch.training.workshop import Workshop
 
-# A baseline, one that cannot be trained (scores over 1e-300 are infinite), and searched trials of which some are pruned.
-CHANGES = {
-    "search.baselines": {"mono": {"batches.mix.crosslingual": 0.0}, "broken": {"loss.temperature": 1e-300}},
-    "search.trials": 4,
-    "search.pruner": {"kind": "asha", "minimum_steps": 2, "reduction": 2},
-}
 ONE_TRIAL = {"search.trials": 1, "search.baselines": {}, "training.steps": 2}
 TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
@@ -39,18 +32,6 @@ def tracking(home: HomeFolder) -> TrackingStore:
 
 def told(home: HomeFolder) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name="small", storage=home.ledger_url).get_trials()
-
-
-@pytest.fixture(scope="module")
-def finished(empty_home: Path, small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> HomeFolder:
-    """The home folder of a study that ran to its end."""
-    home = HomeFolder(tmp_path_factory.mktemp("finished") / "home")
-    shutil.copytree(empty_home, home.path)
-    session = StudySession(experiment(CHANGES), home, small_data, None, Watcher())
-    run_local(session)
-    assert session.counts().waiting == session.counts().running == 0
-    assert session.close().problems == ()
-    return home
 
 
 def test_every_folder_is_complete_and_nothing_is_left_over(finished: HomeFolder) -> None:
@@ -188,7 +169,7 @@ def test_the_number_of_trials_is_remembered_until_another_is_asked_for(home: Hom
 
 
 def test_the_same_study_gives_the_same_figures_again(finished: HomeFolder, home: HomeFolder, small_data: Path) -> None:
-    session = StudySession(experiment(CHANGES), home, small_data, None, Watcher())
+    session = StudySession(experiment(VARIED), home, small_data, None, Watcher())
     run_local(session)
     session.close()
     assert figures(session.folder) == figures(finished.study("small"))

@@ -47,9 +47,14 @@ def test_a_failed_folder_keeps_the_old_one_and_leaves_no_draft(tmp_path: Path):
     folder = tmp_path / "folder"
     with atomic.folder_written_whole(folder) as draft:
         (draft / "file").write_text("old")
-    with pytest.raises(KeyboardInterrupt), atomic.folder_written_whole(folder) as draft:
-        (draft / "file").write_text("new")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with atomic.folder_written_whole(folder) as draft:
+            (draft / "file").write_text("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert (folder / "file").read_text() == "old"
     assert list(tmp_path.iterdir()) == [folder]
 

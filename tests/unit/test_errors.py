@@ -27,10 +27,7 @@ def test_every_fact_has_its_line_and_place_comes_first():
         "unknown key", file=Path("e.yaml"), path="loss.temp", seen="temp", allowed="temperature", remedy="write it out"
     )
     assert str(error) == (
-        "e.yaml -> loss.temp: unknown key\n"
-        "  seen:    'temp'\n"
-        "  allowed: temperature\n"
-        "  mend:    write it out"
+        "e.yaml -> loss.temp: unknown key\n  seen:    'temp'\n  allowed: temperature\n  mend:    write it out"
     )
 
 

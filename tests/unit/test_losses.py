@@ -24,7 +24,7 @@ def unit(rows: int, seed: int, width: int = 6) -> Tensor:
 
 
 def test_two_pairs_by_hand():
-    # Scores: question 0 with both passages 1 and 0, question 1 with both 0.6 and 0.8; divided by 0.5: 2, 0 and 1.2, 1.6.
+    # Scores of question 0: 1 and 0, of question 1: 0.6 and 0.8; divided by 0.5: 2 and 0, 1.2 and 1.6.
     questions = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
     passages = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     first = math.log(1 + math.exp(0 - 2))
@@ -87,16 +87,14 @@ def test_a_part_of_the_global_batch_counts_its_own_rows_against_all(monkeypatch:
         own = slice(2 * rank, 2 * rank + 2)
         shard = Shard(rank, 3)
         parts.append(
-            info_nce(
-                questions[own], passages[own], HALF, both_directions=True, text_hashes_G=hashes, shard=shard
-            )
+            info_nce(questions[own], passages[own], HALF, both_directions=True, text_hashes_G=hashes, shard=shard)
         )
     assert float(sum(parts) / 3) == pytest.approx(float(whole))
 
 
 def test_the_gradient_is_that_of_finite_differences():
     temperature = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
-    questions, passages = unit(3, 1).requires_grad_(), unit(3, 2).requires_grad_()
+    questions, passages = unit(3, 1, width=2).requires_grad_(), unit(3, 2, width=2).requires_grad_()
 
     def loss(questions_BD: Tensor, passages_BD: Tensor, temperature: Tensor) -> Tensor:
         return info_nce(questions_BD, passages_BD, temperature, both_directions=True)

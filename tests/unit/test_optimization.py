@@ -22,7 +22,8 @@ def test_the_rate_rises_in_equal_steps_and_falls_to_nothing_after_the_last():
 
 
 def test_a_cosine_falls_slowly_at_both_ends():
-    assert rates(steps=4, warmup=0.0, schedule="cosine") == pytest.approx([1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2])
+    expected = [1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2]
+    assert rates(steps=4, warmup=0.0, schedule="cosine") == pytest.approx(expected)
 
 
 def test_a_constant_rate_stays():

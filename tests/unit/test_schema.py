@@ -8,12 +8,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from tests.small_study import content
 
 from hybridbatch.foundation.registries import BACKBONES, DATASETS, PRUNERS, SAMPLERS
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.reader import read_content, validate
 from hybridbatch.spec.schema import experiment_schema
-from tests.small_study import content
 
 EXPERIMENTS = sorted((Path(__file__).resolve().parents[2] / "experiments").glob("*/experiment.yaml"))
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.small_study import experiment
+from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, make_workshop, run
 
 from hybridbatch.backbones.huggingface import from_folder_or_name
 from hybridbatch.evaluation.measure import measure
@@ -17,8 +19,6 @@ from hybridbatch.spec.folders import TrialFolder
 from hybridbatch.spec.trial import TrialResult
 from hybridbatch.training.trainer import Trainer
 from hybridbatch.training.workshop import Workshop
-from tests.small_study import experiment
-from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, make_workshop, run
 
 LIVELY = {"backbone.dropout": 0.3, "loss.learn_temperature": True, "training.steps": 8}
 

@@ -44,9 +44,7 @@ def _root(size: NDArray[np.int64]) -> NDArray[np.uint64]:
     return root.astype(np.uint64)
 
 
-def _feistel(
-    value: NDArray[np.uint64], side: NDArray[np.uint64], round_keys: NDArray[np.uint64]
-) -> NDArray[np.uint64]:
+def _feistel(value: NDArray[np.uint64], side: NDArray[np.uint64], round_keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     left, right = value // side, value % side
     for round_key in round_keys:
         left, right = right, (left + mix64(right ^ round_key) % side) % side

@@ -1,9 +1,9 @@
 """Steps dealt out to streams in exact proportion, with every step's place computed on its own.
 
 Step ``t`` falls on the point ``(start + t * golden ratio) mod 1`` of a circle that is cut into one arc per stream, as
-long as the stream's share. The golden rotation is the most even of all rotations: after any number of steps, each
-stream has had its share to within a step or two, and how often it was chosen before step ``t`` is a sum that Euclid's
-algorithm gives.
+long as the stream's share. The golden rotation is the most even of all rotations: each stream has had its share to
+within a step or two (three at times; the bound grows with the logarithm of the number of steps), and how often it was
+chosen before step ``t`` is a sum that Euclid's algorithm gives.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Stream:
         return (epoch * self.size) % batch_size
 
     def _head(self, epoch: int, batch_size: int) -> Integers:
-        """Return the first ``batch_size`` places of ``epoch``, those that the batch before it holds moved to the end."""
+        """Return the first ``batch_size`` places of ``epoch``, with those that would stand twice moved to the end."""
         first = epoch
         while self.size - self._overhang(first, batch_size) < batch_size:
             first -= 1  # a short epoch, whose last items are among the moved ones: they must be known too

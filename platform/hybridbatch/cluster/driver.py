@@ -44,9 +44,11 @@ def run_on_ray(session: StudySession, address: str | None = None) -> None:
 
 
 def _tune(session: StudySession, scratch: Path) -> None:
+    import ray
     from ray import tune
 
     from hybridbatch.cluster.ledger_search import Faults, LedgerScheduler, LedgerSearcher
+    from hybridbatch.cluster.reclaimer import Reclaimer
     from hybridbatch.cluster.resources import concurrent_trials
     from hybridbatch.cluster.warm_trial import WarmTrial
 
@@ -59,8 +61,10 @@ def _tune(session: StudySession, scratch: Path) -> None:
         def stop_all(self) -> bool:
             return faults.first is not None
 
+    reclaimer = ray.remote(num_cpus=0, max_concurrency=1000)(Reclaimer).remote()
+    trainable = tune.with_parameters(WarmTrial, reclaimer=reclaimer)
     tuner = tune.Tuner(
-        tune.with_resources(WarmTrial, {"memory": 1}),  # one byte: the workers reserve what they need themselves
+        tune.with_resources(trainable, {"memory": 1}),  # one byte: the workers reserve what they need themselves
         tune_config=tune.TuneConfig(
             num_samples=-1,
             max_concurrent_trials=concurrent_trials(session.experiment.resources),

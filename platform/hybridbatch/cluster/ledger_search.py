@@ -58,7 +58,12 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Record the outcome that lies in the trial's folder, or give the trial back."""
+        """Record the outcome that lies in the trial's folder, or give the trial back.
+
+        A last result may say what only the user can mend: then no other trial is handed out.
+        """
+        if result and "fault" in result:
+            self.faults.note(result["fault"])
         number = self.numbers.pop(trial_id, None)
         if number is None:
             return
@@ -107,8 +112,6 @@ class LedgerScheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide on a rung."""
         try:
-            if "fault" in result:
-                raise result["fault"]
             if "rung" in result:
                 rung = Rung.model_validate_json(result["rung"])
                 goes_on = self.session.report(trial.config["number"], rung)

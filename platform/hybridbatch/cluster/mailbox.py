@@ -61,6 +61,10 @@ class Mailbox:
         if version in (self.version, -1):
             await self.events.put(event)
 
+    async def outlive(self) -> None:
+        """Wait for ever: who waits for this learns of the mailbox's death."""
+        await asyncio.Event().wait()
+
     async def next_event(self) -> dict[str, Any]:
         """Wait for the next event of the current trial."""
         return await self.events.get()

@@ -28,15 +28,15 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
     :class:`~hybridbatch.spec.resources.Resources`, as a mapping).
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
+    def setup(self, config: dict[str, Any], reclaimer: Any = None) -> None:
         """Start the worker group and hand it its first trial."""
         self.served, self.poisoned, self.idle = 0, False, True
         self.mailbox = ray.remote(num_cpus=0, max_concurrency=256)(Mailbox).remote()
-        self.group = threading.Thread(target=self._serve, args=(dict(config),), daemon=True)
+        self.group = threading.Thread(target=self._serve, args=(dict(config), reclaimer), daemon=True)
         self.group.start()
         self._hand_over(config)
 
-    def _serve(self, config: dict[str, Any]) -> None:
+    def _serve(self, config: dict[str, Any], reclaimer: Any) -> None:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer
 
@@ -45,7 +45,12 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         with tempfile.TemporaryDirectory(prefix="hybridbatch-group-") as folder:
             trainer = TorchTrainer(
                 serve_trials,
-                train_loop_config={"mailbox": self.mailbox, "home": config["home"], "data_root": config["data_root"]},
+                train_loop_config={
+                    "mailbox": self.mailbox,
+                    "reclaimer": reclaimer,
+                    "home": config["home"],
+                    "data_root": config["data_root"],
+                },
                 scaling_config=ScalingConfig(
                     num_workers=resources["workers"],
                     use_gpu=needs["GPU"] > 0,

@@ -33,13 +33,15 @@ def serve_trials(config: dict[str, Any]) -> None:
     """Run trials until the mailbox is closed: the train loop of a warm group.
 
     Args:
-        config: ``mailbox`` (actor), ``home`` and ``data_root`` (folders).
+        config: ``mailbox`` and ``reclaimer`` (actors), ``home`` and ``data_root`` (folders).
     """
     from hybridbatch.training.workshop import Workshop
 
     mailbox, home = config["mailbox"], HomeFolder(Path(config["home"]))
     workshop = Workshop(DataLocation(Path(config["data_root"]), home.cache))
     seen = 0
+    if ray.train.get_context().get_world_rank() == 0:
+        config["reclaimer"].watch.remote(mailbox, ray.util.get_current_placement_group())
     while (given := ray.get(mailbox.next_job.remote(seen))) is not None:
         seen, job = given
         try:

@@ -29,7 +29,7 @@ def write_text(path: Path, text: str, durable: bool = True) -> None:
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            os.replace(draft, path)
+            draft.replace(path)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
@@ -71,10 +71,10 @@ def folder_written_whole(folder: Path, *, replace: bool = True) -> Iterator[Path
 
 def _move(draft: Path, folder: Path, replace: bool) -> None:
     """Move ``draft`` to ``folder``, also when other processes do the same at the same moment."""
-    old = folder.with_name(f"{draft.name}.old")
+    moved: list[Path] = []
     while True:
         try:
-            os.replace(draft, folder)
+            draft.replace(folder)
             break
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
@@ -82,9 +82,12 @@ def _move(draft: Path, folder: Path, replace: bool) -> None:
         if not replace:
             shutil.rmtree(draft)
             break
+        old = folder.with_name(f"{draft.name}.{len(moved)}")
         with suppress(FileNotFoundError):
-            os.replace(folder, old)
-    shutil.rmtree(old, ignore_errors=True)
+            folder.replace(old)
+            moved.append(old)
+    for old in moved:
+        shutil.rmtree(old, ignore_errors=True)
     _sync(folder.parent)
 
 

@@ -60,7 +60,8 @@ def _key(here: Any, part: str, path: str) -> str | int:
 def _no_such_path(path: str, part: str, keys: Iterable[str]) -> UserError:
     names = list(keys)
     if not names:
-        return UserError("unknown path", path=path, seen=part, allowed=f"at most '{path.split(f'.{part}')[0]}'")
+        end = path.split(f".{part}", maxsplit=1)[0]
+        return UserError("unknown path", path=path, seen=part, allowed=f"at most '{end}'")
     return UserError("unknown path", path=path, seen=part, allowed=one_of(names), remedy=did_you_mean(part, names))
 
 
@@ -77,8 +78,8 @@ def with_complements(space: Mapping[str, AnyDistribution], params: Mapping[str, 
 def refused(experiment: Experiment) -> Iterator[UserError]:
     """Yield what is wrong with the search space and the baselines: each must be acceptable in its place.
 
-    The ends of a range are tried beside the other values of the file and, should they not go together with those, beside
-    the middles of the other ranges.
+    The ends of a range are tried beside the other values of the file and, should they not go together with those,
+    beside the middles of the other ranges.
     """
     space = experiment.search.space
     for path, distribution in space.items():

@@ -79,7 +79,7 @@ def _allowed(content: dict[str, Any], definitions: dict[str, Any]) -> str:
     for union in ("anyOf", "oneOf"):
         if union in content:
             return " or ".join(dict.fromkeys(_allowed(one, definitions) for one in content[union]))
-    kind = content.get("type", "anything")
+    kind = str(content.get("type", "anything"))
     if kind == "array":
         if "prefixItems" in content:
             return "[" + ", ".join(_allowed(one, definitions) for one in content["prefixItems"]) + "]"

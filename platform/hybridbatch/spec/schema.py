@@ -19,8 +19,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def experiment_schema() -> dict[str, Any]:
     """Return the JSON Schema of experiment files.
 
-    It knows every registered data set, backbone, batch kind, metric, sampler and pruner. The descriptions are those of the
-    docstrings. What pydantic checks by code (such as width against heads) is not in it.
+    It knows every registered data set, backbone, batch kind, metric, sampler and pruner. The descriptions are those of
+    the docstrings. What pydantic checks by code (such as width against heads) is not in it.
     """
     schema = Experiment.model_json_schema(schema_generator=_WithDocstrings)
     definitions = schema["$defs"]

@@ -180,7 +180,7 @@ def _as_mapping(annotation: Any, seen: Any) -> str | None:
 
 
 def _expected(sort: str) -> str | None:
-    return _EXPECTED.get(sort.split("_")[0])
+    return _EXPECTED.get(sort.split("_", maxsplit=1)[0])
 
 
 def _plain(seen: Any) -> Any:

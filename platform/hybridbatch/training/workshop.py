@@ -91,7 +91,8 @@ class Workshop:
         report = tuple(source.task(self.location) for source in settings.report)
         names = [task.name for task in report]
         if len(set(names)) < len(names):
-            raise UserError("two report sets have the same name", path="data.report", seen=names, remedy="rename a file")
+            problem = "two report sets have the same name"
+            raise UserError(problem, path="data.report", seen=names, remedy="rename a file")
         allowed = settings.allow_overlap.reason if settings.allow_overlap else None
         return TrialData(
             train=train,

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hybridbatch.backbones.backbone import PoolingName
@@ -42,7 +42,7 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
 
     with _readable_loading_errors(name, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(_transformer_folder(name), revision=revision)
-        if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes of a folder without a vocabulary
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what a folder without a vocabulary gives
             raise ValueError("there is no vocabulary")
         return tokenizer
 
@@ -100,6 +100,8 @@ def save_encoder(encoder: TextEncoder, tokenizer: Any, note: dict[str, Any], fol
         encoder.body.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
         atomic.write_json(draft / NOTE, {**note, "pooling": encoder.pooling})
+        for index, layer in enumerate(encoder.dense):
+            _save_dense_layer(layer, draft / f"dense-{index}")
 
 
 def stated_settings(folder: Path) -> dict[str, Any]:
@@ -151,6 +153,7 @@ def _sentence_transformers_parts(folder: Path) -> dict[str, Any]:
             )
     if pooling is None and (folder / NOTE).exists():
         pooling = _read_json(folder / NOTE)["pooling"]
+        dense = [_dense_layer(place) for place in sorted(folder.glob("dense-*"))]
     return {"pooling": pooling, "dense": dense}
 
 
@@ -176,6 +179,21 @@ def _dense_layer(folder: Path) -> nn.Module:
     if activation not in known:
         raise UserError("this activation is not supported", file=folder, seen=activation, allowed=", ".join(known))
     return nn.Sequential(layer, known[activation]())
+
+
+def _save_dense_layer(layer: nn.Module, folder: Path) -> None:
+    """Write what :func:`_dense_layer` reads, in the layout of sentence-transformers."""
+    linear, activation = layer.children()
+    folder.mkdir()
+    config = {
+        "in_features": linear.in_features,
+        "out_features": linear.out_features,
+        "bias": linear.bias is not None,
+        "activation_function": f"{type(activation).__module__}.{type(activation).__name__}",
+    }
+    atomic.write_json(folder / "config.json", config)
+    weights = {f"linear.{name}": one.detach().cpu().contiguous() for name, one in linear.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
 
 
 def _read_json(file: Path) -> Any:

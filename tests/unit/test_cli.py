@@ -1,0 +1,157 @@
+"""The command line as others script it: names, options, JSON keys; and how little it loads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from tests.command_line import CommandLine
+from tests.small_study import write_file
+
+from hybridbatch import __version__
+from hybridbatch.cli import app
+from hybridbatch.spec.folders import HomeFolder
+
+HEAVY = ("torch", "transformers", "ray", "optuna", "mlflow", "datasets", "pandas", "pyarrow", "plotly", "matplotlib")
+# What others may have written into their scripts: an option may be added, never taken away or renamed.
+COMMANDS = {
+    "plan": ["FILE", "--data", "--home", "--json", "--trials"],
+    "run": ["FILE", "--address", "--data", "--home", "--local", "--trials", "--verbose -v"],
+    "resume": ["STUDY", "--address", "--data", "--home", "--local", "--verbose -v"],
+    "status": ["STUDY", "--home", "--json"],
+    "compare": ["STUDY", "--csv", "--home", "--json"],
+    "report": ["STUDY", "--home", "--output -o"],
+    "evaluate": [
+        "MODEL", "--cells", "--data", "--dataset -d", "--device", "--home", "--json", "--passage-prefix",
+        "--question-prefix", "--scores", "--set", "--verbose -v",
+    ],
+    "ui": ["--home", "--mlflow-port", "--optuna-port"],
+    "doctor": ["--data", "--home", "--json", "--ledger", "--tracking"],
+    "schema": [],
+}  # fmt: skip
+RESULT_KEYS = {
+    "dataset", "questions", "candidates", "map_mono", "map_cross", "map_multi", "recall1_mono", "recall1_cross",
+    "recall10_multi", "rank_distance", "cells", "multi", "bias", "seconds",
+}  # fmt: skip
+
+
+def test_commands_and_options_are_frozen() -> None:
+    group: Any = typer.main.get_command(app)
+    found = {}
+    for name, command in group.commands.items():
+        parameters = command.params
+        arguments = [one.name.upper() for one in parameters if one.param_type_name == "argument"]
+        found[name] = arguments + sorted(" ".join(one.opts) for one in parameters if one.param_type_name == "option")
+    assert found == COMMANDS
+
+
+def test_help_of_every_command_loads_no_heavy_library() -> None:
+    code = f"""
+import contextlib, io, sys
+from hybridbatch import cli
+for command in ([], *([name] for name in {list(COMMANDS)})):
+    sys.argv = ["hybridbatch", *command, "--help"]
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as out:
+        cli.main()
+    assert "Usage: hybridbatch" in out.getvalue(), command
+print(sorted(set({HEAVY!r}) & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_version(command_line: CommandLine) -> None:
+    assert command_line("--version").out == f"{__version__}\n"
+
+
+def test_plan_says_what_would_run_and_starts_nothing(command_line: CommandLine, tmp_path: Path) -> None:
+    file = write_file(tmp_path)
+    done = command_line("plan", file, "--json", "--trials", 5)
+    assert (done.code, done.err) == (0, "")
+    plan = done.json
+    assert set(plan) == {
+        "study", "trials", "searched", "train", "tasks", "batches", "training", "resources", "leakage",
+    }  # fmt: skip
+    assert (plan["study"], plan["searched"]) == ("small", 5)
+    assert [(trial["number"], trial["baseline"]) for trial in plan["trials"]] == [(0, "mono")]
+    assert plan["training"] == {"steps": 6, "pairs": 48, "evaluations": 3}
+    assert set(plan["resources"]) == {"workers", "cpus", "gpus", "concurrent"}
+    assert {key for one in plan["train"] for key in one} == {"name", "languages", "items", "pairs"}
+    assert {key for one in plan["tasks"] for key in one} == {"role", "name", "languages", "questions", "candidates"}
+    assert [one["role"] for one in plan["tasks"]] == ["selection", "report"]
+    assert "mono" in command_line("plan", file).out
+    assert not (tmp_path / ".hybridbatch" / "studies").exists()
+    assert not (tmp_path / ".hybridbatch" / "ledger.db").exists()
+
+
+def test_status_keys(command_line: CommandLine, finished: HomeFolder) -> None:
+    state = command_line("status", "small", "--home", finished.path, "--json").json
+    assert set(state) == {"study", "trials", "best", "running", "objectives", "home"}
+    assert set(state["trials"]) == {"complete", "pruned", "failed", "running", "waiting"}
+    assert sum(state["trials"].values()) == 6
+    assert (state["study"], state["objectives"], state["running"]) == ("small", ["map_multi"], [])
+    assert set(state["best"]) == {"number", "baseline", "params", "values"}
+    said = command_line("status", "small", "--home", finished.path).out
+    assert "1 failed" in said
+    assert "best: trial" in said
+
+
+def test_compare_keys(command_line: CommandLine, finished: HomeFolder) -> None:
+    table = command_line("compare", "small", "--home", finished.path, "--json").json
+    assert set(table) == {
+        "study", "objectives", "counts", "best", "pareto", "trials", "baselines", "differences", "leakage",
+    }  # fmt: skip
+    assert {key for trial in table["trials"] for key in trial} == {
+        "number", "baseline", "state", "reason", "seed", "best", "pareto", "values", "params", "selection", "report",
+        "steps", "best_step", "seconds",
+    }  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(command_line("compare", "small", "--home", finished.path, "--csv").out)))
+    assert [row["number"] for row in rows] == ["0", "1", "2", "3", "4", "5"]
+    assert "small: trials" in command_line("compare", "small", "--home", finished.path).out
+
+
+def test_evaluate_keys_and_the_figures_of_the_trial_itself(
+    command_line: CommandLine, finished: HomeFolder, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.path, tmp_path / "home")
+    arguments = ["evaluate", "small/0", "-d", "parallel-pairs", "--set", "path=small_report.csv"]
+    done = command_line(*arguments, "--home", tmp_path / "home", "--json", "--scores", tmp_path / "scores.parquet")
+    assert done.code == 0, done.err
+    assert set(done.json) >= RESULT_KEYS
+    reported = finished.study("small").results()[0].report["small_report"]
+    for name, value in reported.summary.items():
+        assert done.json[name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
+    assert done.json["cells"] == pytest.approx(reported.cells, abs=1e-6)
+    assert (tmp_path / "scores.parquet").exists()
+
+
+def test_doctor_keys(command_line: CommandLine, empty_home: Path, tmp_path: Path) -> None:
+    shutil.copytree(empty_home, tmp_path / "home")
+    done = command_line("doctor", "--home", tmp_path / "home", "--json")
+    checks = done.json
+    assert {key for check in checks for key in check} == {"name", "state", "found", "mend"}
+    state = {check["name"]: check["state"] for check in checks}
+    assert {"python", "torch", "ray", "devices", "home folder", "ledger", "tracking", "data set world-facts"} <= set(state)
+    assert state["data set xquad-r"] == "warning", "its files are not in the small data"
+    assert state["ledger"] == state["tracking"] == state["data set world-facts"] == "ok"
+    assert set(state.values()) <= {"ok", "warning", "failed"}
+    assert done.code == int("failed" in state.values())
+
+
+def test_schema_is_json(command_line: CommandLine) -> None:
+    schema = command_line("schema").json
+    assert {"name", "data", "backbone", "search"} <= set(schema["properties"])
+
+
+def test_report_writes_a_page_and_says_where(command_line: CommandLine, finished: HomeFolder, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    done = command_line("report", "small", "--home", finished.path, "--output", page)
+    assert (done.code, done.out.strip()) == (0, str(page))
+    assert "<html" in page.read_text(encoding="utf-8")
