@@ -103,7 +103,9 @@ def figures(folder: StudyFolder) -> dict[int, dict[str, Any]]:
     found = {}
     for one in folder.results():
         found[one.number] = {
-            **one.model_dump(include={"params", "baseline", "state", "reason", "values", "steps", "best_step", "mixture"}),
+            **one.model_dump(
+                include={"params", "baseline", "state", "reason", "values", "steps", "best_step", "mixture"}
+            ),
             "rungs": [(rung.step, rung.train_loss, rung.summary) for rung in one.rungs],
             "report": {name: of_set.model_dump(exclude={"seconds"}) for name, of_set in one.report.items()},
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from tests.small_study import LANGUAGES, experiment
 from tests.study_fixtures import Watcher, figures
 
 from hybridbatch.cluster.driver import run_on_ray
-from hybridbatch.foundation.errors import StoreError, UserError
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.ledger import Counts
 from hybridbatch.search.local import run_local
 from hybridbatch.search.session import StudySession
@@ -114,7 +113,7 @@ def test_killed_processes_change_no_figure_and_a_damaged_checkpoint_stops_the_st
     changes = {
         "search.baselines": {name: {"training.seed": 0} for name in ("calm", "worker", "actor", "damaged")},
         "search.trials": 0,
-        "training": {"steps": 50, "learning_rate": 0.01, "evaluate_every": 10},
+        "training": {"steps": 50, "learning_rate": 0.001, "evaluate_every": 10},
     }
     two_workers = experiment({**changes, "resources": {"workers": 2}})
     havoc = Havoc()

@@ -34,7 +34,7 @@ COMMANDS = {
     ],
     "ui": ["--home", "--mlflow-port", "--optuna-port"],
     "doctor": ["--data", "--home", "--json", "--ledger", "--tracking"],
-    "schema": [],
+    "schema": ["--markdown"],
 }  # fmt: skip
 RESULT_KEYS = {
     "dataset", "questions", "candidates", "map_mono", "map_cross", "map_multi", "recall1_mono", "recall1_cross",
@@ -138,7 +138,9 @@ def test_doctor_keys(command_line: CommandLine, empty_home: Path, tmp_path: Path
     checks = done.json
     assert {key for check in checks for key in check} == {"name", "state", "found", "mend"}
     state = {check["name"]: check["state"] for check in checks}
-    assert {"python", "torch", "ray", "devices", "home folder", "ledger", "tracking", "data set world-facts"} <= set(state)
+    assert {"python", "torch", "ray", "devices", "home folder", "ledger", "tracking", "data set world-facts"} <= set(
+        state
+    )
     assert state["data set xquad-r"] == "warning", "its files are not in the small data"
     assert state["ledger"] == state["tracking"] == state["data set world-facts"] == "ok"
     assert set(state.values()) <= {"ok", "warning", "failed"}

@@ -1,0 +1,145 @@
+"""The driver is killed or stopped in the middle of a study, and the study is resumed: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+from tests.small_study import write_file
+
+from hybridbatch.spec.folders import HomeFolder
+from hybridbatch.tracking.store import TrackingStore, runs_by_trial
+
+CHANGES = {
+    "training.steps": 200,
+    "training.evaluate_every": 50,
+    "search.trials": 3,
+    "search.baselines": {
+        "mono": {"batches.mix.monolingual": 1.0, "batches.mix.crosslingual": 0.0},
+        "cross": {"batches.mix.monolingual": 0.0, "batches.mix.crosslingual": 1.0},
+    },
+    "search.pruner": {"kind": "asha", "minimum_steps": 50, "reduction": 2},
+}
+PLANNED = 5
+PATIENCE = 180.0  # seconds; on a calm machine a fraction of it is needed
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from hybridbatch.cli import main; main()", *arguments]
+
+
+def start(arguments: list[str], data: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "HYBRIDBATCH_DATA": str(data), "COLUMNS": "200"}
+    environment.pop("RAY_ADDRESS", None)
+    return subprocess.Popen(
+        arguments,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # a process group of its own, which can be killed whole
+    )
+
+
+def wait_until(happened: Callable[[], bool], driver: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not happened():
+        assert driver.poll() is None, f"the driver ended too early: {driver.communicate()[0]}"
+        assert time.monotonic() < end, "nothing happened in time"
+        time.sleep(0.02)
+
+
+def in_the_middle(home: HomeFolder) -> bool:
+    """Whether a trial is finished and another one has a checkpoint but no result."""
+    trials = list(home.study("small").trials())
+    running = [one for one in trials if one.read_result() is None and list(one.checkpoints.glob("step-*"))]
+    return len(trials) > len(running) > 0
+
+
+def kill_whole(driver: subprocess.Popen[str]) -> None:
+    """Kill the driver and all it started, at once; Ray's processes leave the group, so the tree is taken as well."""
+    started = psutil.Process(driver.pid).children(recursive=True)
+    os.killpg(driver.pid, signal.SIGKILL)
+    for process in started:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(started, timeout=30)
+    driver.communicate()
+
+
+def results(home: HomeFolder) -> dict[int, tuple[bytes, int]]:
+    files = {one.number: one.path / "result.json" for one in home.study("small").trials()}
+    return {number: (file.read_bytes(), file.stat().st_mtime_ns) for number, file in files.items() if file.exists()}
+
+
+def check_nothing_lost_nothing_twice(home: HomeFolder) -> None:
+    study = optuna.load_study(study_name="small", storage=home.ledger_url)
+    assert [trial.number for trial in study.trials] == list(range(PLANNED))
+    assert all(trial.state.is_finished() for trial in study.trials)
+    told = {trial.number: trial.state.name for trial in study.trials}
+    in_folders = {result.number: result for result in home.study("small").results()}
+    names = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+    assert told == {number: names[result.state] for number, result in in_folders.items()}
+    assert {result.state for result in in_folders.values()} <= {"complete", "pruned"}
+    store = TrackingStore(home.tracking_url, home.artifacts)
+    assert runs_by_trial(store, "small") == {f"small/{number}": 1 for number in range(PLANNED)}
+    for result in in_folders.values():  # every step was trained once as far as the result goes
+        assert [rung.step for rung in result.rungs] == list(range(50, result.steps + 1, 50))
+        assert sum(result.mixture.batches.values()) == result.steps
+
+
+@pytest.mark.parametrize(
+    "local", [pytest.param(True, id="local"), pytest.param(False, id="ray", marks=pytest.mark.ray)]
+)
+def test_a_killed_driver_loses_nothing(local: bool, home: HomeFolder, small_data: Path, tmp_path: Path) -> None:
+    file = write_file(tmp_path, CHANGES)
+    options = ["--home", str(home.path), *(["--local"] if local else [])]
+    driver = start(command("run", str(file), *options), small_data)
+    wait_until(lambda: in_the_middle(home), driver)
+    kill_whole(driver)
+    before = results(home)
+    assert 0 < len(before) < PLANNED
+
+    resumed = start(command("resume", "small", *options), small_data)
+    said, _ = resumed.communicate(timeout=PATIENCE)
+    assert resumed.returncode == 0, said
+    after = results(home)
+    assert {number: after[number] for number in before} == before, "a finished trial was touched"
+    check_nothing_lost_nothing_twice(home)
+    status = subprocess.run(
+        command("status", "small", "--home", str(home.path), "--json"), capture_output=True, text=True, check=True
+    )
+    counts = json.loads(status.stdout)["trials"]
+    assert counts["complete"] + counts["pruned"] == PLANNED
+    assert counts["running"] == counts["waiting"] == counts["failed"] == 0
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(home: HomeFolder, small_data: Path, tmp_path: Path) -> None:
+    file = write_file(tmp_path, CHANGES)
+    options = ["--home", str(home.path), "--local"]
+    driver = start(command("run", str(file), *options), small_data)
+    wait_until(lambda: in_the_middle(home), driver)
+    os.kill(driver.pid, signal.SIGINT)
+    said, _ = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == 130, said
+    assert f"hybridbatch resume small --home {home.path}" in " ".join(said.split())
+    assert "Traceback" not in said
+    states = [trial.state.name for trial in optuna.load_study(study_name="small", storage=home.ledger_url).trials]
+    assert "RUNNING" not in states
+    assert "WAITING" in states
+
+    resumed = start(command("resume", "small", *options), small_data)
+    said, _ = resumed.communicate(timeout=PATIENCE)
+    assert resumed.returncode == 0, said
+    check_nothing_lost_nothing_twice(home)
