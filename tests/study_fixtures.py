@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder
 from hybridbatch.spec.trial import Rung, TrialResult, TrialSpec
 from hybridbatch.tracking.store import TrackingStore
 
-# A baseline, one that cannot be trained (scores over 1e-300 are infinite), and searched trials of which some are pruned.
+# A baseline, one that cannot be trained (scores over 1e-300 are infinite), and searched trials, some of them pruned.
 VARIED = {
     "search.baselines": {"mono": {"batches.mix.crosslingual": 0.0}, "broken": {"loss.temperature": 1e-300}},
     "search.trials": 4,
@@ -95,6 +96,7 @@ def command_line(
     monkeypatch.delenv("HYBRIDBATCH_HOME", raising=False)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging, "raiseExceptions", False)  # libraries hold on to the standard error of earlier tests
     return CommandLine(capfd, monkeypatch)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from hybridbatch import __version__
-from hybridbatch.foundation.errors import HybridBatchError, UserError
+from hybridbatch.foundation.errors import HybridBatchError, UserError, readable_disk_errors
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,6 +62,17 @@ def _console() -> Console:
     return Console()
 
 
+@contextmanager
+def _about(file: Path) -> Iterator[None]:
+    """Name ``file`` in messages that know a dotted path and not whose."""
+    try:
+        yield
+    except UserError as error:
+        if error.path and error.file is None:
+            error.file = file
+        raise
+
+
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
@@ -74,7 +87,8 @@ def plan(file: File, home: Home = None, data: DataRoot = None, trials: Trials = 
 
     folder = _home(home)
     experiment = read_experiment(file)
-    planned = preview(experiment, DataLocation(_data_root(data, folder), folder.cache), trials)
+    with _about(file):
+        planned = preview(experiment, DataLocation(_data_root(data, folder), folder.cache), trials)
     if as_json:
         _print_json(asdict(planned))
     else:
@@ -98,7 +112,8 @@ def run(
     folder = _home(home)
     root = _data_root(data, folder)
     experiment = read_experiment(file)
-    code = run_study(experiment, folder, root, trials=trials, local=local, address=address, verbose=verbose)
+    with _about(file):
+        code = run_study(experiment, folder, root, trials=trials, local=local, address=address, verbose=verbose)
     raise typer.Exit(code)
 
 
@@ -117,7 +132,8 @@ def resume(
 
     folder = _home(home)
     experiment = load_study(folder, study)
-    code = run_study(experiment, folder, _data_root(data, folder), local=local, address=address, verbose=verbose)
+    with _about(folder.study(study).experiment):
+        code = run_study(experiment, folder, _data_root(data, folder), local=local, address=address, verbose=verbose)
     raise typer.Exit(code)
 
 
@@ -293,7 +309,8 @@ def _options(
 def main() -> None:
     """Run the command line; a user's mistake ends it with a message and exit code 2, never with a traceback."""
     try:
-        app()
+        with readable_disk_errors(Path.cwd()):
+            app()
     except HybridBatchError as error:
         typer.echo(error.render(), err=True)
         sys.exit(error.exit_code)

@@ -61,8 +61,9 @@ def wait_until(happened: Callable[[], bool], driver: subprocess.Popen[str]) -> N
 def in_the_middle(home: HomeFolder) -> bool:
     """Whether a trial is finished and another one has a checkpoint but no result."""
     trials = list(home.study("small").trials())
-    running = [one for one in trials if one.read_result() is None and list(one.checkpoints.glob("step-*"))]
-    return len(trials) > len(running) > 0
+    finished = [one for one in trials if one.read_result() is not None]
+    running = [one for one in trials if one not in finished and list(one.checkpoints.glob("step-*"))]
+    return bool(finished and running)
 
 
 def kill_whole(driver: subprocess.Popen[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.small_study import experiment, write_data, write_file
 from tests.study_fixtures import Watcher, content, figures
 
 from hybridbatch.search.local import run_local
+from hybridbatch.search.ownership import Owner
 from hybridbatch.search.session import StudySession
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.trial import Rung
@@ -94,7 +96,7 @@ def test_a_changed_file_needs_another_name(command_line: CommandLine, home: Home
     assert command_line("run", write_file(tmp_path, SHORT), "--home", home.path, "--local", "--trials", 0).code == 0
     file = write_file(tmp_path, {**SHORT, "training.steps": 5})
     done = command_line("run", file, "--home", home.path, "--local")
-    done.is_message("name", "a study of this name exists with another experiment", "'small'", "another name")
+    done.is_message(in_file(file, "name"), "exists with another experiment", "'small'", "another name")
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
@@ -150,7 +152,7 @@ def test_a_study_goes_on_when_its_data_are_back(command_line: CommandLine, home:
     assert state["trials"] == {"complete": 3, "pruned": 0, "failed": 0, "running": 0, "waiting": 0}
 
 
-# --- what lies in the home folder --------------------------------------------------------------------------------------
+# --- what lies in the home folder ----------------------------------------------------------------------------------
 
 
 def test_a_damaged_checkpoint_is_named_and_the_study_goes_on_without_it(
@@ -182,8 +184,8 @@ def test_a_damaged_checkpoint_is_named_and_the_study_goes_on_without_it(
     assert len(figures(study)[1]["rungs"]) == 3
 
 
-@pytest.mark.parametrize("damaged", ["experiment.json", "trials/00000/result.json"])
-@pytest.mark.parametrize("command", [["status"], ["compare"], ["report"], ["resume", "--local"]])
+@pytest.mark.parametrize("damaged", ["experiment.json", "trials/00000/result.json", "trials/00002/spec.json"])
+@pytest.mark.parametrize("command", [["status"], ["compare"], ["report"]])
 def test_a_damaged_record_is_named(
     command_line: CommandLine, finished: HomeFolder, tmp_path: Path, damaged: str, command: list[str]
 ) -> None:
@@ -199,7 +201,7 @@ def test_names_of_studies(command_line: CommandLine, finished: HomeFolder) -> No
         done = command_line(command, "nope", "--home", finished.path)
         done.is_message(str(finished.path), "no such study", "'nope'", "small", "hybridbatch run FILE")
         command_line(command, "../../etc", "--home", finished.path).is_message(
-            "not a name of a study", "", "'../../etc'", "lower-case letters"
+            None, "not a name of a study", "'../../etc'", "lower-case letters"
         )
         assert command_line(command).code == 2
 
@@ -224,7 +226,7 @@ def test_a_study_without_a_finished_trial(command_line: CommandLine, home: HomeF
         assert done.code in (0, 2), done
 
 
-# --- options -----------------------------------------------------------------------------------------------------------
+# --- options -------------------------------------------------------------------------------------------------------
 
 
 def test_models_and_data_sets_to_evaluate(command_line: CommandLine, finished: HomeFolder, tmp_path: Path) -> None:
@@ -236,7 +238,7 @@ def test_models_and_data_sets_to_evaluate(command_line: CommandLine, finished: H
         str(home.study("small").path), "this trial has no model", "'small/1'", "a complete trial: 0"
     )
     command_line("evaluate", "small/0", "-d", "xquad", "--home", home.path).is_message(
-        "unknown data set", "", "'xquad'", "did you mean 'xquad-r'?"
+        None, "unknown data set", "'xquad'", "did you mean 'xquad-r'?"
     )
     command_line("evaluate", "small/0", *pairs, "--set", "path").is_message("--set", "not a setting", "NAME=VALUE")
     done = command_line("evaluate", "small/0", *pairs, "--set", "pathh=small_report.csv")
@@ -246,11 +248,9 @@ def test_models_and_data_sets_to_evaluate(command_line: CommandLine, finished: H
     done = command_line("evaluate", "small/0", *pairs, *report, "--set", "languages=en")
     assert (done.code, "a list, such as" in done.err) == (2, True)
     done = command_line("evaluate", "small/0", *pairs, *report, "--device", "tpu")
-    assert "Traceback" not in done.out + done.err
-    assert done.code == 2
+    done.is_message("--device", "this device cannot be used", "'tpu'", "cpu")
     done = command_line("evaluate", "small/0", *pairs, *report, "--scores", "/dev/null/scores.parquet")
-    assert "Traceback" not in done.out + done.err
-    assert done.code == 2
+    done.is_message("/dev/null", "cannot write")
 
 
 def test_options_with_values_that_cannot_be(command_line: CommandLine, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_options_with_values_that_cannot_be(command_line: CommandLine, tmp_path:
         assert arguments[0] in done.err
 
 
-# --- stores and clusters that cannot be reached ------------------------------------------------------------------------
+# --- stores and clusters that cannot be reached --------------------------------------------------------------------
 
 
 def test_a_ledger_that_cannot_be_reached(command_line: CommandLine, home: HomeFolder, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_cluster_that_cannot_be_reached(
     assert command_line("status", "small", "--home", home.path, "--json").json["trials"]["waiting"] == 3
 
 
-# --- disks -------------------------------------------------------------------------------------------------------------
+# --- disks ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -314,13 +314,21 @@ def leave(disk: Path, kilobytes: int) -> None:
 
 
 def test_a_full_disk_loses_nothing(
-    command_line: CommandLine, empty_home: Path, small_disk: Path, tmp_path: Path, small_data: Path
+    command_line: CommandLine,
+    empty_home: Path,
+    small_disk: Path,
+    tmp_path: Path,
+    small_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     home = HomeFolder(shutil.copytree(empty_home, small_disk / "home"))
     file = write_file(tmp_path)
     assert command_line("run", file, "--home", home.path, "--local", "--trials", 0).code == 0
     before = content(home.study("small").trial(0).path)
     stopped = 0
+    # Each run is to be a process of its own, dead when it ends: a full disk keeps it from giving its trial back.
+    dead = Owner(Owner.this_process().machine, os.getpid(), born=0.0)
+    monkeypatch.setattr(Owner, "this_process", lambda: dead)
     for kilobytes in (0, 8, 24, 48, 96, 160):  # too little for a log line, for the ledger, for a checkpoint, ...
         leave(small_disk, kilobytes)
         done = command_line("run", file, "--home", home.path, "--local")
@@ -328,11 +336,13 @@ def test_a_full_disk_loses_nothing(
         if done.code:
             stopped += 1
             assert done.code == 2, done
-            assert "cannot" in done.err.splitlines()[0], done.err
+            assert re.search(r": cannot write.*: No space left|: the ledger cannot be .*: the disk is full", done.err)
             assert "  mend:    free some space" in done.err, done.err
         assert content(home.study("small").trial(0).path) == before
     assert stopped >= 3
     (small_disk / "ballast").unlink()
+    monkeypatch.undo()
+    monkeypatch.setenv("HYBRIDBATCH_DATA", str(small_data))
     done = command_line("resume", "small", "--home", home.path, "--local")
     assert done.code == 0, done.err
     state = command_line("status", "small", "--home", home.path, "--json").json

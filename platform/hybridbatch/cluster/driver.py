@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -18,12 +19,15 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the trial folder holds everything
     "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),  # the ledger is the only truth: no snapshot beside it
     "TUNE_WARN_THRESHOLD_S": "60",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is to come through here, where trials are given back
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_CONTROLLER_LOGGING": "1",
 }
+
+_KNOCK_SECONDS = 10
 
 
 def run_on_ray(session: StudySession, address: str | None = None) -> None:
@@ -96,6 +100,7 @@ def connected(logs: Path, address: str | None) -> Iterator[None]:
     was_connected = ray.is_initialized()
     try:
         if not was_connected:
+            _knock(where)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 context = ray.init(
@@ -106,7 +111,7 @@ def connected(logs: Path, address: str | None) -> Iterator[None]:
                     configure_logging=True,
                 )
             _link(logs / "ray", Path(context.address_info["session_dir"]) / "logs")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise StoreError(
             "the Ray cluster cannot be reached",
             file=where,
@@ -119,6 +124,13 @@ def connected(logs: Path, address: str | None) -> Iterator[None]:
     finally:
         if not was_connected:
             ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raise an OSError when nobody listens at ``address``: Ray itself would go on trying for minutes."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 def _link(link: Path, target: Path) -> None:

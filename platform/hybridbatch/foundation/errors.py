@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_FULL_OR_FORBIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_DISK_REFUSES = (*_FULL_OR_FORBIDDEN, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)  # a file where a folder should be
+
 
 class HybridBatchError(Exception):
     """Base of every error that is shown as a message instead of a traceback.
@@ -115,16 +118,27 @@ def readable_disk_errors(folder: Path) -> Iterator[None]:
     """Turn a full or read-only disk into a :class:`StoreError` that says how much room is left."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    except HybridBatchError:
+        raise
+    except Exception as error:
+        reason = _what_the_disk_said(error)
+        if reason is None:
             raise
         raise StoreError(
-            f"cannot write: {os.strerror(error.errno)}",
-            file=error.filename or folder,
+            f"cannot write: {reason}",
+            file=getattr(error, "filename", None) or folder,
             seen=f"{free_megabytes(folder):.0f} MB free",
             remedy="free some space or choose another --home, then run `hybridbatch resume`; "
             "everything already recorded is kept",
         ) from error
+
+
+def _what_the_disk_said(error: Exception) -> str | None:
+    """Return why the disk refused, or None when the error is of another kind."""
+    if isinstance(error, OSError) and error.errno in _DISK_REFUSES:
+        return os.strerror(error.errno)
+    # Libraries written in Rust raise errors of their own kind, with the system's words in them.
+    return next((words for number in _FULL_OR_FORBIDDEN if (words := os.strerror(number)) in str(error)), None)
 
 
 def free_megabytes(folder: Path) -> float:

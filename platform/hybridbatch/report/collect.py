@@ -5,12 +5,13 @@ Everything shown anywhere (``compare``, its JSON, the page) is taken from this t
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.report.pareto import non_dominated
+from hybridbatch.spec.folders import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,7 +110,7 @@ def collect(study: StudyFolder) -> StudyTable:
     """
     if not study.path.exists():
         raise UserError("no study of this name", file=study.path, remedy="`hybridbatch status` lists the studies")
-    experiment: dict[str, Any] = atomic.read_json(study.experiment) if study.experiment.exists() else {}
+    experiment: dict[str, Any] = read_record(study.experiment, json.loads) if study.experiment.exists() else {}
     rows, unfinished = [], []
     for folder in study.trials():
         result = folder.read_result()
@@ -140,7 +141,7 @@ def _kept(result: TrialResult) -> dict[str, float]:
 
 def _placed(folder: TrialFolder, result: TrialResult, paths: set[str]) -> dict[str, Any]:
     file = folder.path / "spec.json"
-    experiment = atomic.read_json(file).get("experiment", {}) if file.exists() else {}
+    experiment = read_record(file, json.loads).get("experiment", {}) if file.exists() else {}
     found = {path: result.params.get(path, _look_up(experiment, path)) for path in sorted(paths)}
     return {path: value for path, value in found.items() if value is not None}
 

@@ -5,6 +5,7 @@ assignment -> spec.json -> (the trial runs) -> result.json -> ledger -> tracking
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from hybridbatch.foundation.errors import StoreError, UserError
 from hybridbatch.search.archive import Archive
 from hybridbatch.search.ledger import Assignment, Counts, Ledger
 from hybridbatch.spec.experiment import Experiment
-from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder
+from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder, read_record
 from hybridbatch.spec.sources import DataLocation
 from hybridbatch.spec.trial import Rung, TrialResult, TrialSpec
 from hybridbatch.tracking.projection import ProjectionReport, project_study
@@ -161,4 +162,4 @@ def load_study(home: HomeFolder, name: str) -> Experiment:
             allowed=", ".join(there) or "none yet",
             remedy="`hybridbatch run FILE` makes one; another home folder is named with --home",
         )
-    return validate(atomic.read_json(folder.experiment), folder.experiment)
+    return validate(read_record(folder.experiment, json.loads), folder.experiment)

@@ -7,18 +7,42 @@ HOME/studies/STUDY/trials/00007/spec.json  progress.json  checkpoints/  model/  
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import TypeAdapter
 
 from hybridbatch.foundation import atomic
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.spec.names import check_name
 from hybridbatch.spec.trial import CurvePoint, TrialResult, TrialSpec
 
 _CURVE = TypeAdapter(tuple[CurvePoint, ...])
+
+T = TypeVar("T")
+
+
+def read_record(file: Path, parse: Callable[[str], T]) -> T:
+    """Return what ``parse`` makes of the text in ``file``.
+
+    Raises:
+        UserError: If the file is not what was written.
+    """
+    try:
+        return parse(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # of pydantic, of json, of a text that is not UTF-8
+        raise UserError(
+            "this record is damaged",
+            file=file,
+            seen=str(error).splitlines()[-1 if isinstance(error, json.JSONDecodeError) else 0],
+            allowed="the file as it was written",
+            remedy="bring it back from a copy; `hybridbatch run FILE` writes experiment.json again, and a trial whose "
+            "result.json is deleted is left out of comparisons",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -57,7 +81,7 @@ class TrialFolder:
 
     def read_spec(self) -> TrialSpec:
         """Return what the trial is to do."""
-        return TrialSpec.model_validate_json((self.path / "spec.json").read_text(encoding="utf-8"))
+        return read_record(self.path / "spec.json", TrialSpec.model_validate_json)
 
     def write_curve(self, points: tuple[CurvePoint, ...]) -> None:
         """Write the training curve."""
@@ -66,7 +90,7 @@ class TrialFolder:
     def read_curve(self) -> tuple[CurvePoint, ...]:
         """Return the training curve, empty before the first rung."""
         file = self.path / "curve.json"
-        return _CURVE.validate_json(file.read_text(encoding="utf-8")) if file.exists() else ()
+        return read_record(file, _CURVE.validate_json) if file.exists() else ()
 
     def write_result(self, result: TrialResult) -> None:
         """Write the outcome: from here on the trial is finished."""
@@ -75,7 +99,7 @@ class TrialFolder:
     def read_result(self) -> TrialResult | None:
         """Return the outcome, or None when the trial is not finished."""
         file = self.path / "result.json"
-        return TrialResult.model_validate_json(file.read_text(encoding="utf-8")) if file.exists() else None
+        return read_record(file, TrialResult.model_validate_json) if file.exists() else None
 
 
 @dataclass(frozen=True)

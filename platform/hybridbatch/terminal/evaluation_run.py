@@ -28,6 +28,7 @@ def run_evaluation(
     """Evaluate ``model`` (folder, hub name or ``STUDY/NUMBER``) on a data set; write the scores when asked to."""
     from hybridbatch.evaluation.score import write_scores
 
+    _check_device(device)
     folder = model_folder(model, home)
     with quiet_terminal(home.logs / "evaluate.log", verbose, on_stderr=True) as console:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -43,6 +44,16 @@ def run_evaluation(
     if scores is not None:
         write_scores(table, scores)
     return result
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        raise UserError("this device cannot be used", path="--device", seen=device, allowed=", ".join(there)) from error
 
 
 def model_folder(model: str, home: HomeFolder) -> str:

@@ -95,7 +95,10 @@ def _closing_words(session: StudySession, home: HomeFolder, console: Console, lo
 
 @contextmanager
 def stopping_cleanly() -> Iterator[None]:
-    """Let SIGTERM stop like Ctrl-C, so that a cluster manager's notice loses nothing either."""
+    """Let SIGTERM stop like Ctrl-C, so that a cluster manager's notice loses nothing either.
+
+    SIGINT is set as well: a shell starts background processes with it ignored.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -103,8 +106,9 @@ def stopping_cleanly() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
