@@ -152,9 +152,7 @@ class TrialRun:
         rung = None
         if measured is not None:
             seconds = sum(self.seconds.values())
-            rung = Rung(
-                step=trainer.step, seconds=seconds, train_loss=loss, summary=measured.summary, measured=_now()
-            )
+            rung = Rung(step=trainer.step, seconds=seconds, train_loss=loss, summary=measured.summary, measured=_now())
             self.rungs.append(rung)
             self.progress.update(phase="training", summary=measured.summary)
         self._see_if_best(trainer, rung)
