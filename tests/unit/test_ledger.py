@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import shutil
 import subprocess
 import sys
@@ -19,13 +17,12 @@ import pytest
 from optuna.trial import TrialState
 from tests.small_study import experiment, result, rung
 
-from hybridbatch.foundation.errors import StoreError, UserError
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.search import ownership
-from hybridbatch.search.ledger import LEASE, Assignment, Counts, Ledger, identity
+from hybridbatch.search.ledger import LEASE, Assignment, Counts, Ledger
 from hybridbatch.search.ownership import Owner
 from hybridbatch.search.planned import planned_trials
 from hybridbatch.search.storage import open_storage
-from hybridbatch.spec.experiment import Experiment
 
 TEMPERATURE, RATE = "loss.temperature", "training.learning_rate"
 TWO_PARAMS = {TEMPERATURE: {"log_uniform": [0.02, 0.2]}, RATE: {"log_uniform": [1e-4, 1e-2]}}
@@ -356,164 +353,3 @@ def test_two_objectives_are_told_both_and_pruned_trials_stop_no_sampler(url: str
 
 
 # --- verdicts ----------------------------------------------------------------------------------------------------
-
-
-def test_a_rung_reported_again_gets_the_same_answer(url: str) -> None:
-    ledger = Ledger(experiment({"search.pruner": ASHA, **NO_BASELINES}), url)
-    for _ in range(3):
-        take(ledger)
-    # Half of those that reached step 2 go on, at least one; the first always does.
-    assert ledger.report(0, rung(2, 0.50)) is True
-    assert ledger.report(1, rung(2, 0.40)) is False  # 2nd of 2, floor(2 / 2) = 1 goes on
-    assert ledger.report(2, rung(2, 0.60)) is True
-    # Were it decided anew, trial 0 would now be 2nd of 3 and end.
-    for driver in (ledger, Ledger(experiment({"search.pruner": ASHA, **NO_BASELINES}), url)):
-        assert driver.report(0, rung(2, 0.50)) is True
-        assert driver.report(1, rung(2, 0.90)) is False
-    assert trials_of(url)[1].intermediate_values == {2: 0.40}
-    ledger.tell(result(0, values=(0.5,)))
-    assert ledger.report(0, rung(2, 0.50)) is True, "a driver that lost its lease must not prune a complete trial"
-
-
-def test_baselines_are_never_pruned_but_raise_the_bar(url: str) -> None:
-    baselines = {"mono": {"loss.temperature": 0.1}, "cross": {"loss.temperature": 0.2}}
-    ledger = Ledger(experiment({"search.pruner": ASHA, "search.baselines": baselines}), url)
-    for _ in range(4):
-        take(ledger)
-    assert ledger.report(0, rung(2, 0.9)) is True
-    assert ledger.report(1, rung(2, 0.1)) is True, "the worse baseline was pruned"
-    assert ledger.report(2, rung(2, 0.8)) is False  # 2nd of 3, floor(3 / 2) = 1 goes on
-    assert ledger.report(3, rung(2, 0.95)) is True
-
-
-def test_the_last_step_and_steps_between_rungs_end_nothing(url: str) -> None:
-    ledger = Ledger(experiment({"search.pruner": {**ASHA, "minimum_steps": 4}, **NO_BASELINES}), url)
-    for _ in range(2):
-        take(ledger)
-    assert [ledger.report(0, rung(step, 0.9)) for step in (2, 4, 6)] == [True, True, True]
-    assert ledger.report(1, rung(2, 0.1)) is True  # before the first rung
-    assert ledger.report(1, rung(6, 0.1)) is True  # training ends here anyway
-    assert ledger.report(1, rung(4, 0.1)) is False
-
-
-def test_a_measure_to_minimise_is_pruned_from_above(url: str) -> None:
-    changes = {"search.objectives": [TWO_OBJECTIVES[1]], "search.pruner": ASHA, **NO_BASELINES}
-    ledger = Ledger(experiment(changes), url)
-    for _ in range(3):
-        take(ledger)
-    verdicts = [ledger.report(number, rung(2, value, "rank_distance")) for number, value in enumerate((30, 40, 20))]
-    assert verdicts == [True, False, True]
-
-
-@pytest.mark.parametrize("pruner", [ASHA, {"kind": "median", "minimum_steps": 2, "minimum_trials": 2}])
-def test_a_measure_without_a_value_ends_its_own_trial_and_no_other(url: str, pruner: dict[str, Any]) -> None:
-    ledger = Ledger(experiment({"search.pruner": pruner, "search.trials": 4, **NO_BASELINES}), url)
-    for _ in range(4):
-        take(ledger)
-    assert [ledger.report(number, rung(2, math.nan)) for number in (0, 1)] == [False, False]
-    assert [ledger.report(number, rung(2, value)) for number, value in ((2, 0.3), (3, 0.4))] == [True, True]
-    ledger.tell(result(2, values=(math.nan,)))
-    told = trials_of(url)[2]
-    assert (told.state, told.user_attrs["reason"]) == (
-        TrialState.FAIL,
-        "an objective has no value on the selection set",
-    )
-
-
-# --- sampling ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("sampler", [{"kind": "random"}, TPE, GENETIC])
-def test_a_restart_between_trials_changes_no_value(url: str, twin: str, sampler: dict[str, Any]) -> None:
-    changes = {"search.space": TWO_PARAMS, "search.sampler": sampler, "search.trials": 7, **NO_BASELINES}
-    steady, drawn = Ledger(experiment(changes), twin), []
-    for number in range(7):
-        restarted = Ledger(experiment(changes), url)
-        given = [take(restarted).params, take(steady).params]
-        assert given[0] == given[1]
-        drawn.append(given[0])
-        for ledger in (restarted, steady):
-            ledger.tell(result(number, values=(-((given[0][TEMPERATURE] - 0.1) ** 2),)))
-    # Crossover gives a child now and then that is one of its parents.
-    assert len({json.dumps(one) for one in drawn}) >= (7 if sampler is not GENETIC else 4), "points were repeated"
-
-
-def test_another_seed_draws_other_values(url: str, twin: str) -> None:
-    given = [take(Ledger(experiment({**NO_BASELINES, "search.seed": seed}), where)).params for seed, where in
-             ((0, url), (1, twin))]  # fmt: skip
-    assert given[0] != given[1]
-
-
-def test_a_baseline_inside_the_search_space_teaches_the_sampler(url: str) -> None:
-    baselines = {"inside": {"loss.temperature": 0.1}, "outside": {"loss.temperature": 0.9}}
-    ledger = Ledger(experiment({"search.baselines": baselines}), url)
-    for _ in range(2):
-        assert take(ledger).params == {}
-    assert [trial.params for trial in trials_of(url)] == [{TEMPERATURE: 0.1}, {}]
-
-
-# --- one experiment per study --------------------------------------------------------------------------------------
-
-
-def test_another_experiment_of_the_same_name_is_refused(url: str) -> None:
-    Ledger(experiment(), url)
-    with pytest.raises(UserError, match="exists with another experiment") as refused:
-        Ledger(experiment({"training.learning_rate": 0.02}), url)
-    assert (refused.value.path, refused.value.seen) == ("name", "small")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"search.trials": 9},
-        {"resources": {"workers": 2, "max_concurrent": 3}},
-        {"stores": {"archive": "file:///somewhere"}},
-    ],
-)
-def test_trials_resources_and_stores_may_change(url: str, changes: dict[str, Any]) -> None:
-    Ledger(experiment(), url)
-    ledger = Ledger(experiment(changes), url)
-    assert ledger.counts().waiting == changes.get("search.trials", 3) + 1
-
-
-def test_the_identity_of_an_experiment_is_what_would_be_run() -> None:
-    def with_report(dataset: str) -> Experiment:
-        return experiment({"data.report": [{"dataset": dataset}]})
-
-    assert identity(experiment()) == identity(experiment({"training.weight_decay": 0.01}))  # the default, written out
-    assert identity(with_report("xquad-r")) != identity(with_report("mlqa-r"))
-    different = [{"search.seed": 1}, {"search.sampler": {"kind": "tpe"}}, {"backbone.width": 32}, {"question": "Else?"}]
-    assert len({identity(experiment(one)) for one in different} | {identity(experiment())}) == 5
-
-
-# --- stores that cannot be reached -----------------------------------------------------------------------------------
-
-
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    (tmp_path / "ledger.db").write_text("dear diary, " * 400)
-    with pytest.raises(StoreError, match="cannot be reached") as refused:
-        Ledger(experiment(), f"sqlite:///{tmp_path / 'ledger.db'}")
-    assert str(tmp_path / "ledger.db") in str(refused.value.file)
-    assert refused.value.path == "stores.ledger"
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("a file where a folder should be")
-    with pytest.raises(StoreError, match="cannot be reached"):
-        Ledger(experiment(), f"sqlite:///{tmp_path / 'taken' / 'ledger.db'}")
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql+psycopg://somebody:s3cret@127.0.0.1:9/studies?connect_timeout=2",
-        "postgresql://somebody:s3cret@127.0.0.1:9/studies",
-        "nosuchdatabase://somebody:s3cret@host/studies",
-        "not a url at all s3cret",
-    ],
-)
-def test_a_store_that_is_not_there_is_named_without_its_password(url: str) -> None:
-    with pytest.raises(StoreError, match="cannot be reached") as refused:
-        Ledger(experiment(), url)
-    assert "s3cret" not in refused.value.render() or "://" not in url
-    assert refused.value.remedy
