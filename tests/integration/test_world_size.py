@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +10,12 @@ import torch
 from safetensors.torch import load_file
 from tests.gloo_worker import PAIRS, STEPS, WIDTH, gradients, train
 from tests.tiny_trial import make_workshop
+from tests.two_processes import run_both
 from torch import Tensor
 
 from hybridbatch.foundation import atomic
 from hybridbatch.training.losses import Shard
 
-ROOT = Path(__file__).resolve().parents[2]
 WORKERS = 2
 
 
@@ -27,23 +24,8 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which two workers trained."""
     folder = tmp_path_factory.mktemp("two-workers")
     make_workshop(folder)
-    path = os.pathsep.join([str(ROOT), str(ROOT / "platform")])
-    environment = {**os.environ, "PYTHONPATH": path, "GLOO_SOCKET_IFNAME": "lo"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.gloo_worker", str(rank), str(WORKERS), str(folder)],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(WORKERS)
-    ]
-    try:
-        said = [process.communicate(timeout=200)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0] * WORKERS, "\n".join(said)
+    ends, said = run_both("tests.gloo_worker", str(WORKERS), str(folder))
+    assert ends == [0] * WORKERS, said
     return folder
 
 

@@ -21,7 +21,7 @@ from hybridbatch.evaluation.score import (
     summarise,
     write_scores,
 )
-from hybridbatch.foundation.errors import TrialError, UserError
+from hybridbatch.foundation.errors import StoreError, TrialError, UserError
 from hybridbatch.foundation.registries import BIAS_METRICS, DATASETS
 from hybridbatch.metrics.summary_names import summary_names
 from hybridbatch.spec.sources import DataLocation
@@ -201,7 +201,7 @@ def test_broken_and_missing_scores_are_said(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_no_draft(tmp_path: Path) -> None:
     _, table = evaluate_embeddings(TASK, SCORES_QN, CANDIDATES_ND)
     (tmp_path / "small.parquet").mkdir()  # a folder in the way: the last step fails
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(StoreError, match="Is a directory"):
         write_scores(table, tmp_path / "small.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["small.parquet"]
 

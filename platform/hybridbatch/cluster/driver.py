@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_CONTROLLER_LOGGING": "1",
+    "RAY_worker_niceness": "0",  # Ray's own 15 lets anything else on the machine starve the workers, thirty to one
 }
 
 _KNOCK_SECONDS = 10

@@ -41,14 +41,17 @@ class Mailbox:
             await self.changed.wait_for(lambda: self.closed or self.version > seen)
             return None if self.closed or self.job is None else (self.version, self.job)
 
-    async def report(self, version: int, step: int, rung: str | None) -> bool:
-        """Report a rung (its JSON from the first worker, None from the others); wait for the verdict."""
+    async def report(self, version: int, step: int, rung: str | None) -> bool | None:
+        """Report a rung (its JSON from the first worker, None from the others); wait for the verdict.
+
+        None instead of a verdict says that the trial is over for other reasons, such as a failure in another worker.
+        """
         if rung is not None and version == self.version and step not in self.reported:
             self.reported.add(step)
             await self.events.put({"rung": rung, "step": step})
         async with self.changed:
             await self.changed.wait_for(lambda: self.closed or self.version != version or step in self.verdicts)
-            return self.version == version and self.verdicts.get(step, False)
+            return self.verdicts.get(step) if self.version == version else None
 
     async def decide(self, step: int, goes_on: bool) -> None:
         """Give the verdict of a rung."""

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from hybridbatch.training.workshop import Workshop
 
 
+class _TakenAwayError(Exception):
+    """There will be no verdict: the trial is over for other reasons."""
+
+
 @dataclass(frozen=True)
 class _Verdicts:
     mailbox: Any
@@ -26,7 +30,10 @@ class _Verdicts:
     def report(self, step: int, rung: Rung | None) -> bool:
         """Ask through the mailbox; blocks until the ledger has decided."""
         text = None if rung is None else rung.model_dump_json()
-        return bool(ray.get(self.mailbox.report.remote(self.version, step, text)))
+        verdict = ray.get(self.mailbox.report.remote(self.version, step, text))
+        if verdict is None:
+            raise _TakenAwayError
+        return bool(verdict)
 
 
 def serve_trials(config: dict[str, Any]) -> None:
@@ -34,7 +41,11 @@ def serve_trials(config: dict[str, Any]) -> None:
 
     Args:
         config: ``mailbox`` and ``reclaimer`` (actors), ``home`` and ``data_root`` (folders).
+
+    Raises:
+        BrokenGroupError: If the workers cannot go on together, for Ray Train to start the group anew.
     """
+    from hybridbatch.training.broken_group import BrokenGroupError
     from hybridbatch.training.workshop import Workshop
 
     mailbox, home = config["mailbox"], HomeFolder(Path(config["home"]))
@@ -50,6 +61,13 @@ def serve_trials(config: dict[str, Any]) -> None:
             # No trial can run before the user has mended this: the driver stops and shows it.
             ray.get(mailbox.say.remote(seen, {"fault": error}))
             continue
+        except _TakenAwayError:
+            continue
+        except BrokenGroupError:
+            # Ray Train ends all workers and starts new ones, which take the current trial again from its checkpoint.
+            if home.study(job["study"]).trial(job["number"]).read_result() is not None:
+                ray.get(mailbox.say.remote(seen, {"finished": True}))
+            raise
         if finished:
             ray.get(mailbox.say.remote(seen, {"finished": True}))
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_FULL_OR_FORBIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-_DISK_REFUSES = (*_FULL_OR_FORBIDDEN, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)  # a file where a folder should be
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_OR_FORBIDDEN = (*_FULL, errno.EROFS, errno.EACCES, errno.EPERM)
+_DISK_REFUSES = (*_FULL_OR_FORBIDDEN, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)  # something else stands there
 
 
 class HybridBatchError(Exception):
@@ -124,11 +125,13 @@ def readable_disk_errors(folder: Path) -> Iterator[None]:
         reason = _what_the_disk_said(error)
         if reason is None:
             raise
+        full = reason in map(os.strerror, _FULL)
+        mend = "free some space" if full else "see who may write there, and that no file or folder is in the way"
         raise StoreError(
             f"cannot write: {reason}",
             file=getattr(error, "filename", None) or folder,
             seen=f"{free_megabytes(folder):.0f} MB free",
-            remedy="free some space or choose another --home, then run `hybridbatch resume`; "
+            remedy=f"{mend}, or choose another --home; then run `hybridbatch resume`: "
             "everything already recorded is kept",
         ) from error
 

@@ -18,6 +18,7 @@ from hybridbatch.foundation.errors import HybridBatchError, TrialError
 from hybridbatch.foundation.provenance import provenance
 from hybridbatch.spec.folders import TrialFolder
 from hybridbatch.spec.trial import DatasetResult, Mixture, Rung, TrialResult, TrialSpec, TrialState
+from hybridbatch.training.broken_group import BrokenGroupError, lost_the_others
 from hybridbatch.training.checkpoints import load_weights, newest_checkpoint, write_tensors
 from hybridbatch.training.early_stopping import BestSoFar
 from hybridbatch.training.losses import ALONE, Shard
@@ -63,24 +64,27 @@ def run_trial(
     Raises:
         UserError: For what no other trial would survive either: data that cannot be loaded, a damaged checkpoint.
         StoreError: If the folder cannot be written.
+        BrokenGroupError: If other workers were lost, or cannot go on because this one failed by itself; in the second
+            case the result is written.
     """
     run = TrialRun(spec, folder, workshop, verdicts, shard, device)
     try:
         result = run.to_the_end()
-    except TrialError as error:
+    except TrialError as error:  # all workers see what is not finite at the same step
         result = run.result("failed", error.render())
     except HybridBatchError:
         raise
-    except (RuntimeError, ValueError, ArithmeticError, torch.cuda.OutOfMemoryError) as error:
+    except (RuntimeError, ValueError, ArithmeticError) as error:
+        if shard.workers > 1 and lost_the_others(error):
+            raise BrokenGroupError(f"trial {spec.number}: {error}") from error
         _log.exception("trial %d failed", spec.number)
-        result = run.result("failed", f"{type(error).__name__}: {error}")
+        result = run.result_of_failure(error)
+        if shard.workers > 1:
+            run.write(result)
+            raise BrokenGroupError(f"trial {spec.number} failed in one of its workers") from error
     if shard.rank:
         return None
-    folder.write_curve(tuple(run.curve))
-    folder.write_result(result)
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)
-    shutil.rmtree(run.best_weights, ignore_errors=True)
-    folder.progress.unlink(missing_ok=True)
+    run.write(result)
     return result
 
 
@@ -243,6 +247,21 @@ class TrialRun:
             first_step=self.first_step,
             finished=_now(),
         )
+
+    def result_of_failure(self, error: Exception) -> TrialResult:
+        """Return the result of a trial that failed in this worker, which need not be the one that keeps the rungs."""
+        checkpoint = newest_checkpoint(self.folder.checkpoints)
+        if self.shard.rank and self.trainer and checkpoint is not None:
+            self._go_back_to(checkpoint, self.trainer)
+        return self.result("failed", f"{type(error).__name__}: {error}")
+
+    def write(self, result: TrialResult) -> None:
+        """Write the outcome, and drop what only an unfinished trial needs."""
+        self.folder.write_curve(tuple(self.curve))
+        self.folder.write_result(result)
+        shutil.rmtree(self.folder.checkpoints, ignore_errors=True)
+        shutil.rmtree(self.best_weights, ignore_errors=True)
+        self.folder.progress.unlink(missing_ok=True)
 
     def _provenance(self) -> dict[str, Any]:
         data = self.workshop.data(self.experiment.data).fingerprints()

@@ -1,0 +1,45 @@
+"""A trial of several workers: losing one is no failure of the trial, failing by itself is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.tiny_trial import make_workshop
+from tests.two_processes import run_both
+
+from hybridbatch.foundation import atomic
+from hybridbatch.spec.folders import TrialFolder
+
+KILLED = 9
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data."""
+    made = tmp_path_factory.mktemp("unfortunate")
+    make_workshop(made)
+    return made
+
+
+def test_who_loses_another_worker_leaves_the_trial_unfinished(folder: Path) -> None:
+    ends, said = run_both("tests.unfortunate_worker", "killed", str(folder))
+    assert ends == [0, KILLED], said
+    assert "gloo" in atomic.read_json(folder / "killed-0.json")
+    trial = TrialFolder(folder / "killed")
+    assert trial.read_result() is None
+    assert [path.name for path in trial.checkpoints.iterdir()][-1:], "it goes on from there"
+
+
+def test_who_fails_by_itself_fails_the_trial_with_what_the_first_had_measured(folder: Path) -> None:
+    (folder / "meeting-point").unlink(missing_ok=True)
+    ends, said = run_both("tests.unfortunate_worker", "failing", str(folder))
+    assert ends == [0, 0], said
+    assert atomic.read_json(folder / "failing-1.json") == "trial 0 failed in one of its workers"
+    result = TrialFolder(folder / "failing").read_result()
+    assert result is not None
+    assert (result.state, result.reason) == ("failed", "ValueError: a text of this worker alone is broken")
+    kept = [rung.step for rung in result.rungs]
+    assert kept in ([2], [2, 4]), "the first worker keeps the rungs: those of its last checkpoint count"
+    assert sum(result.mixture.batches.values()) == result.steps == kept[-1]
+    assert "gloo" in atomic.read_json(folder / "failing-0.json"), "the other is not the one that failed"

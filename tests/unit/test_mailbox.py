@@ -1,0 +1,61 @@
+"""The mailbox between a trial's driver and its workers; as a plain object, without Ray."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from hybridbatch.cluster.mailbox import Mailbox
+
+JOB, NEXT = {"study": "small", "number": 0}, {"study": "small", "number": 1}
+
+
+async def started(waiting: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    task = asyncio.create_task(waiting)
+    await asyncio.sleep(0.01)
+    assert not task.done(), "it has to wait"
+    return task
+
+
+def test_both_workers_get_one_verdict_and_the_driver_one_event() -> None:
+    async def scene() -> None:
+        mailbox = Mailbox()
+        await mailbox.hand_over(JOB)
+        assert await mailbox.next_job(0) == (1, JOB)
+        others = await started(mailbox.report(1, 2, None))
+        first = await started(mailbox.report(1, 2, "rung"))
+        assert await mailbox.next_event() == {"rung": "rung", "step": 2}
+        await mailbox.decide(2, True)
+        assert (await first, await others) == (True, True)
+        # A restarted worker reports the step again: the same verdict, and no second event.
+        assert await mailbox.report(1, 2, "rung") is True
+        assert mailbox.events.empty()
+
+    asyncio.run(scene())
+
+
+def test_who_waits_for_a_verdict_on_a_trial_that_is_over_gets_none() -> None:
+    async def scene() -> None:
+        mailbox = Mailbox()
+        await mailbox.hand_over(JOB)
+        late = await started(mailbox.report(1, 2, None))
+        await mailbox.hand_over(NEXT)
+        assert await late is None, "False would be a verdict: the trial would be written down as pruned"
+        assert await mailbox.report(1, 4, "rung") is None
+        await mailbox.say(1, {"finished": True})
+        assert mailbox.events.empty(), "what is said of a trial that is over reaches nobody"
+
+    asyncio.run(scene())
+
+
+def test_closing_ends_every_wait() -> None:
+    async def scene() -> None:
+        mailbox = Mailbox()
+        await mailbox.hand_over(JOB)
+        waiting = await started(mailbox.next_job(1))
+        verdict = await started(mailbox.report(1, 2, "rung"))
+        await mailbox.close()
+        assert (await waiting, await verdict) == (None, None)
+
+    asyncio.run(scene())
