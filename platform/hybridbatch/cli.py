@@ -138,15 +138,23 @@ def resume(
 
 
 @app.command()
-def status(study: Study, home: Home = None, as_json: Json = False) -> None:
+def status(
+    study: Annotated[
+        Optional[str], typer.Argument(help="Name of a study in the home folder; all of them when left out.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
     """Show how many trials are complete, pruned, failed, running and waiting, and the best one."""
-    from hybridbatch.terminal.status_view import print_status, study_status
+    from hybridbatch.terminal.status_view import all_states, print_states, print_status, study_status
 
-    state = study_status(_home(home), study)
-    if as_json:
-        _print_json(state)
-    else:
-        print_status(state, _console())
+    folder = _home(home)
+    if study is None:
+        states = all_states(folder)
+        _print_json(states) if as_json else print_states(states, folder, _console())
+        return
+    state = study_status(folder, study)
+    _print_json(state) if as_json else print_status(state, _console())
 
 
 @app.command()

@@ -103,6 +103,20 @@ def test_status_keys(command_line: CommandLine, finished: HomeFolder) -> None:
     assert "best: trial" in said
 
 
+def test_status_of_all_studies(command_line: CommandLine, finished: HomeFolder, tmp_path: Path) -> None:
+    assert "no study in" in command_line("status", "--home", tmp_path / "new").out
+    home = HomeFolder(shutil.copytree(finished.path, tmp_path / "home"))
+    broken = home.study("broken").experiment
+    broken.parent.mkdir()
+    broken.write_text("{")
+    states = command_line("status", "--home", home.path, "--json").json
+    assert [set(state) == {"study", "error"} for state in states] == [True, False]
+    assert states[1] == command_line("status", "small", "--home", home.path, "--json").json
+    said = command_line("status", "--home", home.path).out
+    assert "broken  cannot be read" in said
+    assert f"small  {states[1]['trials']['complete']} complete" in said
+
+
 def test_compare_keys(command_line: CommandLine, finished: HomeFolder) -> None:
     table = command_line("compare", "small", "--home", finished.path, "--json").json
     assert set(table) == {

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from hybridbatch.foundation.errors import HybridBatchError
 from hybridbatch.report.collect import collect
 from hybridbatch.report.naming import measure_name, measure_text, number
 from hybridbatch.search.ledger import Ledger
@@ -49,6 +50,29 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
         "objectives": objectives,
         "home": str(home.path),
     }
+
+
+def all_states(home: HomeFolder) -> list[dict[str, Any]]:
+    """Return :func:`study_status` of every study, by name; of one that cannot be read ``study`` and ``error``."""
+    states = []
+    for folder in home.studies():
+        try:
+            states.append(study_status(home, folder.name))
+        except HybridBatchError as error:  # the others can still be looked at
+            states.append({"study": folder.name, "error": error.render()})
+    return states
+
+
+def print_states(states: list[dict[str, Any]], home: HomeFolder, console: Console) -> None:
+    """Print what :func:`all_states` returns."""
+    for state in states:
+        if "error" in state:
+            console.print(f"[bold]{state['study']}[/]  [red]cannot be read[/]", highlight=False)
+            console.print(state["error"], markup=False, highlight=False)
+        else:
+            print_status(state, console)
+    if not states:
+        console.print(f"no study in {home.path}; `hybridbatch run FILE` makes one", markup=False, highlight=False)
 
 
 def print_status(state: dict[str, Any], console: Console) -> None:
