@@ -7,6 +7,8 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from tests.ledger_fixtures import any_url, empty_ledger, twin, url  # noqa: F401 - fixtures
+from tests.postgresql_server import postgresql_server, postgresql_url  # noqa: F401 - fixtures
 from tests.study_fixtures import command_line, empty_home, finished, home, small_data  # noqa: F401 - fixtures
 
 # No test may look for a model hub or send statistics.
@@ -17,7 +19,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that continuous integration uses."""
     parser.addoption(
-        "--no-skipped-data", action="store_true", help="fail when a test that needs the data sets is skipped"
+        "--nothing-skipped", action="store_true", help="fail when a test that needs data sets or PostgreSQL is skipped"
     )
 
 
@@ -25,11 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip for want of data into a failure where the data must be there."""
+    """Turn a skip for want of data or of a server into a failure where these must be there."""
     report = yield
-    if report.skipped and item.get_closest_marker("data") and item.config.getoption("--no-skipped-data"):
+    needs = [name for name in ("data", "postgresql") if item.get_closest_marker(name)]
+    if report.skipped and needs and item.config.getoption("--nothing-skipped"):
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} was skipped, but the data sets must be here"
+        report.longrepr = f"{item.nodeid} was skipped, but this has to be here: {', '.join(needs)}"
     return report
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import threading
@@ -12,25 +11,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import optuna
 import pytest
 from optuna.trial import TrialState
+from tests.ledger_fixtures import ASHA, NO_BASELINES, TEMPERATURE, TPE, TWO_OBJECTIVES, TWO_PARAMS, take, trials_of
 from tests.small_study import experiment, result, rung
 
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search import ownership
-from hybridbatch.search.ledger import LEASE, Assignment, Counts, Ledger
+from hybridbatch.search.ledger import LEASE, Counts, Ledger
 from hybridbatch.search.ownership import Owner
 from hybridbatch.search.planned import planned_trials
-from hybridbatch.search.storage import open_storage
-
-TEMPERATURE, RATE = "loss.temperature", "training.learning_rate"
-TWO_PARAMS = {TEMPERATURE: {"log_uniform": [0.02, 0.2]}, RATE: {"log_uniform": [1e-4, 1e-2]}}
-TPE = {"kind": "tpe", "startup_trials": 3}
-GENETIC = {"kind": "nsga2", "population": 3}
-ASHA = {"kind": "asha", "minimum_steps": 2, "reduction": 2}
-TWO_OBJECTIVES = [{"metric": "map_multi"}, {"metric": "rank_distance", "direction": "minimize"}]
-NO_BASELINES: dict[str, Any] = {"search.baselines": {}}
 
 # Asks for one trial, says which, then sleeps: a driver at work until it is killed.
 WORKER = """
@@ -67,38 +57,6 @@ for driver in range(4):
 for child in children:
     os.waitpid(child, 0)
 """
-
-
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with its tables and no study: making the tables takes a second."""
-    file = tmp_path_factory.mktemp("ledger") / "ledger.db"
-    open_storage(f"sqlite:///{file}").engine.dispose()
-    return file
-
-
-@pytest.fixture
-def url(empty_ledger: Path, tmp_path: Path) -> str:
-    shutil.copyfile(empty_ledger, tmp_path / "ledger.db")
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
-
-
-@pytest.fixture
-def twin(empty_ledger: Path, tmp_path: Path) -> str:
-    """Another ledger, for the study that nothing happens to."""
-    shutil.copyfile(empty_ledger, tmp_path / "twin.db")
-    return f"sqlite:///{tmp_path / 'twin.db'}"
-
-
-def trials_of(url: str, name: str = "small") -> list[optuna.trial.FrozenTrial]:
-    """Return what Optuna itself says is in the store."""
-    return optuna.load_study(study_name=name, storage=url).get_trials()
-
-
-def take(ledger: Ledger) -> Assignment:
-    given = ledger.next_assignment()
-    assert given is not None
-    return given
 
 
 # --- which trial a number stands for -----------------------------------------------------------------------------
@@ -151,8 +109,8 @@ def test_without_anything_to_search_there_is_one_trial_or_only_the_baselines() -
 # --- who gets which trial ----------------------------------------------------------------------------------------
 
 
-def test_every_trial_is_asked_once_and_its_values_stand_in_its_experiment(url: str) -> None:
-    ledger = Ledger(experiment(), url)
+def test_every_trial_is_asked_once_and_its_values_stand_in_its_experiment(any_url: str) -> None:
+    ledger = Ledger(experiment(), any_url)
     given = [take(ledger) for _ in range(4)]
     assert [one.number for one in given] == [0, 1, 2, 3]
     assert [one.baseline for one in given] == ["mono", None, None, None]
@@ -164,9 +122,9 @@ def test_every_trial_is_asked_once_and_its_values_stand_in_its_experiment(url: s
     assert ledger.counts() == Counts(complete=0, pruned=0, failed=0, running=4, waiting=0)
 
 
-def test_two_ledgers_in_threads_share_the_trials_without_overlap(url: str) -> None:
+def test_two_ledgers_in_threads_share_the_trials_without_overlap(any_url: str) -> None:
     made = experiment({"search.trials": 12, **NO_BASELINES})
-    ledgers, numbers = [Ledger(made, url), Ledger(made, url)], [[], []]  # type: ignore[var-annotated]
+    ledgers, numbers = [Ledger(made, any_url), Ledger(made, any_url)], [[], []]  # type: ignore[var-annotated]
 
     def ask(which: int) -> None:
         while (given := ledgers[which].next_assignment()) is not None:
@@ -180,8 +138,10 @@ def test_two_ledgers_in_threads_share_the_trials_without_overlap(url: str) -> No
     assert sorted(numbers[0] + numbers[1]) == list(range(12))
 
 
-def test_four_processes_share_sixty_trials_without_overlap(url: str, tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", FOUR_DRIVERS, url, str(tmp_path)], stdin=subprocess.PIPE) as drivers:
+def test_four_processes_share_sixty_trials_without_overlap(any_url: str, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", FOUR_DRIVERS, any_url, str(tmp_path)], stdin=subprocess.PIPE
+    ) as drivers:
         files = [tmp_path / f"{driver}.txt" for driver in range(4)]
         while drivers.poll() is None and not all(file.exists() for file in files):
             time.sleep(0.05)
@@ -190,19 +150,19 @@ def test_four_processes_share_sixty_trials_without_overlap(url: str, tmp_path: P
     assert drivers.returncode == 0
     assert sorted(number for share in shares for number in share) == list(range(60))
     assert all(shares), "one driver got everything: nothing was contended"
-    states = [trial.state for trial in trials_of(url)]
+    states = [trial.state for trial in trials_of(any_url)]
     assert states.count(TrialState.COMPLETE) == 30
     assert states.count(TrialState.RUNNING) == 30
-    alone = Ledger(experiment({"search.trials": 60, **NO_BASELINES}), url)
+    alone = Ledger(experiment({"search.trials": 60, **NO_BASELINES}), any_url)
     assert alone.counts() == Counts(complete=30, pruned=0, failed=0, running=0, waiting=30)
     assert [take(alone).number for _ in range(30)] == list(range(0, 60, 2))
     assert alone.next_assignment() is None
 
 
 @pytest.fixture
-def driver(url: str) -> Iterator[tuple[subprocess.Popen[str], int, float]]:
+def driver(any_url: str) -> Iterator[tuple[subprocess.Popen[str], int, float]]:
     """Another process that holds a trial: the process, the number and the value of the trial."""
-    with subprocess.Popen([sys.executable, "-c", WORKER, url], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", WORKER, any_url], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             number, value = process.stdout.readline().split()
@@ -212,10 +172,10 @@ def driver(url: str) -> Iterator[tuple[subprocess.Popen[str], int, float]]:
 
 
 def test_a_dead_drivers_trial_goes_to_the_next_under_its_number(
-    url: str, driver: tuple[subprocess.Popen[str], int, float]
+    any_url: str, driver: tuple[subprocess.Popen[str], int, float]
 ) -> None:
     process, number, value = driver
-    ledger = Ledger(experiment(NO_BASELINES), url)
+    ledger = Ledger(experiment(NO_BASELINES), any_url)
     assert (number, ledger.running(), ledger.unfinished()) == (0, {0}, [])
     assert take(ledger).number == 1, "a living driver's trial was handed out"
     process.kill()
@@ -226,7 +186,7 @@ def test_a_dead_drivers_trial_goes_to_the_next_under_its_number(
     assert (again.number, again.params) == (0, {TEMPERATURE: value})
     assert take(ledger).number == 2
     assert ledger.next_assignment() is None
-    assert len(trials_of(url)) == 3
+    assert len(trials_of(any_url)) == 3
 
 
 def test_a_lease_that_ran_out_frees_a_trial_whose_driver_cannot_be_seen(
@@ -266,12 +226,12 @@ def test_leases_are_renewed_while_the_driver_lives(url: str, monkeypatch: pytest
     assert trials_of(url)[0].state == TrialState.WAITING
 
 
-def test_a_trial_given_back_is_asked_again_as_it_was(url: str) -> None:
-    ledger = Ledger(experiment(NO_BASELINES), url)
+def test_a_trial_given_back_is_asked_again_as_it_was(any_url: str) -> None:
+    ledger = Ledger(experiment(NO_BASELINES), any_url)
     given = [take(ledger) for _ in range(3)]
     ledger.release(1)
     ledger.release(1)
-    assert trials_of(url)[1].state == TrialState.WAITING
+    assert trials_of(any_url)[1].state == TrialState.WAITING
     assert ledger.counts() == Counts(complete=0, pruned=0, failed=0, running=2, waiting=1)
     again = take(ledger)
     assert (again.number, again.params) == (1, given[1].params)
@@ -300,8 +260,8 @@ def test_a_trial_whose_driver_died_while_asking_gets_the_values_it_would_have_go
 # --- what is told ------------------------------------------------------------------------------------------------
 
 
-def test_telling_twice_changes_nothing(url: str) -> None:
-    ledger = Ledger(experiment(), url)
+def test_telling_twice_changes_nothing(any_url: str) -> None:
+    ledger = Ledger(experiment(), any_url)
     for _ in range(3):
         take(ledger)
     ledger.report(1, rung(2, 0.3))
@@ -312,16 +272,16 @@ def test_telling_twice_changes_nothing(url: str) -> None:
     ]
     for outcome in outcomes:
         ledger.tell(outcome)
-    first = trials_of(url)
+    first = trials_of(any_url)
     assert [trial.state for trial in first] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
     assert first[0].values == [0.7]
     assert first[1].intermediate_values == {2: 0.3}
     assert [trial.user_attrs.get("reason") for trial in first] == [outcome.reason for outcome in outcomes]
-    other = Ledger(experiment(), url)
+    other = Ledger(experiment(), any_url)
     for outcome in outcomes:
         other.tell(outcome.model_copy(update={"values": (0.1,), "state": "complete"}))
         other.release(outcome.number)
-    assert trials_of(url) == first
+    assert trials_of(any_url) == first
     assert ledger.counts() == Counts(complete=1, pruned=1, failed=1, running=0, waiting=1)
     assert sum(vars(ledger.counts()).values()) == ledger.plan.total
 

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.trial import TrialState
+from tests.ledger_fixtures import (
+    ASHA,
+    GENETIC,
+    NO_BASELINES,
+    TEMPERATURE,
+    TPE,
+    TWO_OBJECTIVES,
+    TWO_PARAMS,
+    take,
+    trials_of,
+)
 from tests.small_study import experiment, result, rung
 
 from hybridbatch.foundation.errors import StoreError, UserError
 from hybridbatch.search.ledger import Ledger, identity
+from hybridbatch.search.storage import open_storage
 from hybridbatch.spec.experiment import Experiment
 
-TEMPERATURE, RATE = "loss.temperature", "training.learning_rate"
 
-from tests.unit.test_ledger import (  # noqa: F401
-    ASHA,
-    FOUR_DRIVERS,
-    GENETIC,
-    NO_BASELINES,
-    TPE,
-    TWO_OBJECTIVES,
-    TWO_PARAMS,
-    WORKER,
-    empty_ledger,
-    take,
-    trials_of,
-    twin,
-    url,
-)
-
-
-def test_a_rung_reported_again_gets_the_same_answer(url: str) -> None:
-    ledger = Ledger(experiment({"search.pruner": ASHA, **NO_BASELINES}), url)
+def test_a_rung_reported_again_gets_the_same_answer(any_url: str) -> None:
+    ledger = Ledger(experiment({"search.pruner": ASHA, **NO_BASELINES}), any_url)
     for _ in range(3):
         take(ledger)
     # Half of those that reached step 2 go on, at least one; the first always does.
@@ -43,10 +38,10 @@ def test_a_rung_reported_again_gets_the_same_answer(url: str) -> None:
     assert ledger.report(1, rung(2, 0.40)) is False  # 2nd of 2, floor(2 / 2) = 1 goes on
     assert ledger.report(2, rung(2, 0.60)) is True
     # Were it decided anew, trial 0 would now be 2nd of 3 and end.
-    for driver in (ledger, Ledger(experiment({"search.pruner": ASHA, **NO_BASELINES}), url)):
+    for driver in (ledger, Ledger(experiment({"search.pruner": ASHA, **NO_BASELINES}), any_url)):
         assert driver.report(0, rung(2, 0.50)) is True
         assert driver.report(1, rung(2, 0.90)) is False
-    assert trials_of(url)[1].intermediate_values == {2: 0.40}
+    assert trials_of(any_url)[1].intermediate_values == {2: 0.40}
     ledger.tell(result(0, values=(0.5,)))
     assert ledger.report(0, rung(2, 0.50)) is True, "a driver that lost its lease must not prune a complete trial"
 
@@ -173,6 +168,15 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     assert refused.value.path == "stores.ledger"
 
 
+def test_drivers_that_start_at_once_make_one_store(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    with ThreadPoolExecutor(4) as drivers:
+        stores = list(drivers.map(open_storage, 4 * [url]))
+    for store in stores:
+        store.engine.dispose()
+    assert Ledger(experiment(), url).counts().waiting == 4
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file where a folder should be")
     with pytest.raises(StoreError, match="cannot be reached"):
@@ -184,6 +188,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     [
         "postgresql+psycopg://somebody:s3cret@127.0.0.1:9/studies?connect_timeout=2",
         "postgresql://somebody:s3cret@127.0.0.1:9/studies",
+        "mysql://somebody:s3cret@127.0.0.1:9/studies",
         "nosuchdatabase://somebody:s3cret@host/studies",
         "not a url at all s3cret",
     ],

@@ -14,7 +14,9 @@ from hybridbatch.foundation.errors import StoreError
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
+    from sqlalchemy import Engine
 
+_KINDS = ("sqlite", "postgresql")
 _BUSY_SECONDS = 60  # how long SQLite waits for another writer
 
 
@@ -27,11 +29,12 @@ def open_storage(url: str) -> RDBStorage:
     """Return the Optuna storage at ``url``, made on first use.
 
     Raises:
-        StoreError: If it cannot be reached, or its driver is missing.
+        StoreError: If it cannot be reached, its driver is missing, or it is neither SQLite nor PostgreSQL.
     """
     import optuna
-    from sqlalchemy import event
+    from sqlalchemy import create_engine, event, make_url
     from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sqlite = url.startswith("sqlite:///")
@@ -40,7 +43,11 @@ def open_storage(url: str) -> RDBStorage:
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     arguments: dict[str, Any] = {"connect_args": {"timeout": _BUSY_SECONDS}} if sqlite else {"pool_pre_ping": True}
     try:
-        storage = optuna.storages.RDBStorage(url, engine_kwargs=arguments)
+        if make_url(url).get_backend_name() not in _KINDS:  # no lock is known for others
+            raise ValueError(f"a store of the kind {make_url(url).get_backend_name()}")
+        # Two drivers that start at once would both make the tables.
+        with _locked(create_engine(url, poolclass=NullPool), None):
+            storage = optuna.storages.RDBStorage(url, engine_kwargs=arguments)
         if sqlite:
             event.listen(storage.engine, "connect", _prepare_sqlite)
             storage.engine.dispose()
@@ -90,20 +97,23 @@ def _unreachable(url: str, error: BaseException) -> StoreError:
 
 @contextmanager
 def exclusive(storage: RDBStorage, study: str) -> Iterator[None]:
-    """Let one driver at a time decide who gets which trial: across processes, and across machines with PostgreSQL.
+    """Let one driver at a time decide who gets which trial: across processes, and across machines with PostgreSQL."""
+    with _locked(storage.engine, study):
+        yield
 
-    The lock goes with its holder: a killed driver leaves none behind.
-    """
-    url = storage.engine.url
-    key = int(fingerprint.of_texts(["ledger", study]), 16) >> 1  # PostgreSQL takes signed 64-bit keys
-    if url.get_backend_name() == "postgresql":
-        with storage.engine.connect() as connection:
+
+@contextmanager
+def _locked(engine: Engine, study: str | None) -> Iterator[None]:
+    """Hold the lock of a study, or of the whole store; it goes with its holder: a killed driver leaves none behind."""
+    if engine.url.get_backend_name() == "postgresql":
+        key = int(fingerprint.of_texts(["ledger", study or ""]), 16) >> 1  # PostgreSQL takes signed 64-bit keys
+        with engine.connect() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({key})")
             try:
                 yield
             finally:
                 connection.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
         return
-    with open(f"{url.database}.{study}.lock", "w", encoding="utf-8") as file:
+    with open(".".join(filter(None, [engine.url.database, study, "lock"])), "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # waits in line: who only looked now and then would starve
         yield

@@ -22,6 +22,7 @@ from hybridbatch.training.progress import Progress, read_progress
 
 _STYLES = {"complete": "green", "pruned": "yellow", "failed": "red", "stopped": "dim"}
 _RECENT = 12  # finished trials that stay in sight
+_WIDE = 90  # columns of the terminal from which on there is room for everything
 
 
 @dataclass
@@ -58,17 +59,26 @@ class LiveTable:
         self._measures = [metric] if metric == bias else [metric, bias]
         self._live: Live | None = None
         if console.is_terminal:
-            self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+            # What libraries print belongs to the log, which standard output leads to by now: not above the table.
+            self._live = Live(
+                console=console,
+                get_renderable=self._render,
+                refresh_per_second=4,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
 
     def __enter__(self) -> LiveTable:
         if self._live:
             self._live.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if self._live:
             self._live.stop()
-            self.console.print(self._table(list(self._rows.values())))
+            if kind is not None and kind is not KeyboardInterrupt:  # else the comparison follows
+                self.console.print(self._table(list(self._rows.values())))
 
     def count(self, counts: Counts) -> None:
         """Take note of the trials by state."""
@@ -142,28 +152,34 @@ class LiveTable:
 
     def _table(self, rows: list[_Row]) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for heading, justify in (("trial", "right"), ("settings", "left"), ("state", "left"), ("step", "left")):
-            table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        table.add_column("pairs/s", justify="right")
-        for measure in self._measures:
-            table.add_column(measure_name(measure), justify="right")
-        table.add_column("time", justify="right")
+        table.add_column("trial", justify="right", no_wrap=True)
+        table.add_column("settings")  # the one that gives way where the terminal is narrow
+        for heading in ("state", "step"):
+            table.add_column(heading, no_wrap=True)
+        figures = ["pairs/s"] if self._wide else []
+        for heading in (*figures, *(measure_name(one).replace(" ", "\n", 1) for one in self._measures), "time"):
+            table.add_column(heading, justify="right", no_wrap=True)
         for row in sorted(rows, key=lambda one: one.number):
             table.add_row(*self._cells(row))
         return table
+
+    @property
+    def _wide(self) -> bool:
+        return self.console.width >= _WIDE
 
     def _cells(self, row: _Row) -> list[RenderableType]:
         step = max(row.rung.step if row.rung else 0, row.progress.step if row.progress else 0)
         bar: RenderableType = Text(f"{step}", style="dim")
         if row.folder is not None:
-            bar = ProgressBar(total=row.steps, completed=step, width=18)
+            bar = ProgressBar(total=row.steps, completed=step, width=18 if self._wide else 10)
         rate = row.progress.pairs_per_second if row.progress and row.folder is not None else None
         measures = [measure_text(one, row.rung.summary.get(one) if row.rung else None) for one in self._measures]
         if row.seconds is not None:
             clock = duration(row.seconds)
-        elif step and rate:
+        elif rate and 0 < step < row.steps:
             clock = f"{duration((row.steps - step) * self.experiment.batches.size / rate)} left"
         else:
             clock = ""
         state = Text(row.state, style=_STYLES.get(row.state, "cyan"))
-        return [str(row.number), row.name, state, bar, f"{rate:.0f}" if rate else "", *measures, clock]
+        pace = [f"{rate:.0f}" if rate else ""] if self._wide else []
+        return [str(row.number), row.name, state, bar, *pace, *measures, clock]
