@@ -37,14 +37,14 @@ def run(runner: Runner, made: Experiment, home: HomeFolder, data: Path, watcher:
 def test_on_ray_every_trial_gives_to_the_bit_what_it_gives_here(
     home: HomeFolder, small_data: Path, cluster: Path, tmp_path: Path
 ) -> None:
-    changes = {"search.trials": 5, "training.early_stopping": {"patience": 2}, "resources": {"trials_per_group": 4}}
+    changes = {"search.trials": 5, "training.early_stopping": {"patience": 2}, "resources": {"trials_per_group": 2}}
     watcher = Watcher()
     on_ray = run(run_on_ray, experiment(changes), home, small_data, watcher)
     assert on_ray.counts() == Counts(complete=6, pruned=0, failed=0, running=0, waiting=0)
     assert sorted(watcher.numbers("started")) == sorted(watcher.numbers("finished")) == list(range(6))
     assert watcher.events.index(("started", 1)) < watcher.events.index(("finished", 0)), "trials ran one by one"
     assert runs_by_trial(TrackingStore(home.tracking_url), "small") == {f"small/{number}": 1 for number in range(6)}
-    # Two groups: their first trials in fresh workers, the others in warm ones. Here: all in this one process.
+    # Fresh groups after two trials each: the first in cold workers, the second in warm ones. Here: one process for all.
     elsewhere = HomeFolder(tmp_path / "elsewhere")
     here = run(run_local, experiment({**changes, "stores": {"tracking": home.tracking_url}}), elsewhere, small_data)
     assert figures(on_ray.folder) == figures(here.folder)

@@ -49,6 +49,18 @@ def test_who_waits_for_a_verdict_on_a_trial_that_is_over_gets_none() -> None:
     asyncio.run(scene())
 
 
+def test_a_group_that_is_no_more_ends_its_trial_and_one_handed_over_too_late() -> None:
+    async def scene() -> None:
+        mailbox = Mailbox()
+        await mailbox.hand_over(JOB)
+        await mailbox.give_up("out of memory")
+        assert await mailbox.next_event() == {"broken": "out of memory"}
+        await mailbox.hand_over(NEXT)
+        assert await mailbox.next_event() == {"broken": "out of memory"}, "the driver would wait for ever"
+
+    asyncio.run(scene())
+
+
 def test_closing_ends_every_wait() -> None:
     async def scene() -> None:
         mailbox = Mailbox()

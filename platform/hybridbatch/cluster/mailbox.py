@@ -17,6 +17,7 @@ class Mailbox:
         self.job: dict[str, Any] | None = None
         self.version = 0
         self.closed = False
+        self.broken: str | None = None
         self.verdicts: dict[int, bool] = {}
         self.reported: set[int] = set()
         self.changed = asyncio.Condition()
@@ -27,6 +28,8 @@ class Mailbox:
         async with self.changed:
             self.job, self.version = job, self.version + 1
             self.verdicts, self.reported, self.events = {}, set(), asyncio.Queue()
+            if self.broken is not None:
+                await self.events.put({"broken": self.broken})
             self.changed.notify_all()
 
     async def close(self) -> None:
@@ -60,9 +63,14 @@ class Mailbox:
             self.changed.notify_all()
 
     async def say(self, version: int, event: dict[str, Any]) -> None:
-        """Say that the trial is finished, or why the group cannot go on."""
-        if version in (self.version, -1):
+        """Say that the trial is finished, or what the user has to mend."""
+        if version == self.version:
             await self.events.put(event)
+
+    async def give_up(self, why: str) -> None:
+        """Say that the group is no more: this ends the current trial and every later one."""
+        self.broken = why
+        await self.events.put({"broken": why})
 
     async def outlive(self) -> None:
         """Wait for ever: who waits for this learns of the mailbox's death."""

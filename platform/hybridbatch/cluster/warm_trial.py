@@ -18,7 +18,7 @@ from ray import tune
 from hybridbatch.cluster.mailbox import Mailbox
 from hybridbatch.cluster.worker_loop import serve_trials
 
-_JOIN_SECONDS = 15
+_END_SECONDS = 60  # for an idle group to end: its processes close a store and a process group
 
 
 class WarmTrial(tune.Trainable):  # type: ignore[misc]
@@ -30,13 +30,23 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], reclaimer: Any = None) -> None:
         """Start the worker group and hand it its first trial."""
-        self.served, self.poisoned, self.idle = 0, False, True
-        self.mailbox = ray.remote(num_cpus=0, max_concurrency=256)(Mailbox).remote()
-        self.group = threading.Thread(target=self._serve, args=(dict(config), reclaimer), daemon=True)
-        self.group.start()
+        self.reclaimer = reclaimer
+        self._start_group(config)
         self._hand_over(config)
 
-    def _serve(self, config: dict[str, Any], reclaimer: Any) -> None:
+    def _start_group(self, config: dict[str, Any]) -> None:
+        self.served, self.idle = 0, True
+        self.mailbox = ray.remote(num_cpus=0, max_concurrency=256)(Mailbox).remote()
+        self.group = threading.Thread(target=self._serve, args=(dict(config), self.mailbox), daemon=True)
+        self.group.start()
+
+    def _end_group(self) -> None:
+        ray.get(self.mailbox.close.remote())
+        self.group.join(_END_SECONDS)
+        if self.group.is_alive():
+            raise RuntimeError(f"the worker group was idle and did not end within {_END_SECONDS} s")
+
+    def _serve(self, config: dict[str, Any], mailbox: Any) -> None:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer
 
@@ -46,8 +56,8 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
             trainer = TorchTrainer(
                 serve_trials,
                 train_loop_config={
-                    "mailbox": self.mailbox,
-                    "reclaimer": reclaimer,
+                    "mailbox": mailbox,
+                    "reclaimer": self.reclaimer,
                     "home": config["home"],
                     "data_root": config["data_root"],
                 },
@@ -65,35 +75,36 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
             try:
                 trainer.fit()
             except Exception as error:  # whatever it was: the trial is given back and a fresh group started
-                ray.get(self.mailbox.say.remote(-1, {"broken": f"{type(error).__name__}: {error}"}))
+                ray.get(mailbox.give_up.remote(f"{type(error).__name__}: {error}"))
 
     def _hand_over(self, config: dict[str, Any]) -> None:
         self.served, self.idle = self.served + 1, False
-        self.most = config["resources"]["trials_per_group"]
         ray.get(self.mailbox.hand_over.remote({"study": config["study"], "number": config["number"]}))
 
     def step(self) -> dict[str, Any]:
         """Return the next event of the trial: a rung (with the mailbox that waits for the verdict), or the end."""
         event = ray.get(self.mailbox.next_event.remote())
         if "broken" in event:
-            self.poisoned = True
             raise RuntimeError(f"the worker group could not be kept alive: {event['broken']}")
         done = "rung" not in event
         self.idle = done
         return {**event, "mailbox": self.mailbox, "done": done}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial; refuse when a fresh group is due."""
-        if self.poisoned or not self.group.is_alive() or self.served >= self.most:
-            return False
+        """Take the next trial, with a fresh group where one is due.
+
+        Never refuses: Tune would drop the trial without a word to the searcher, which would wait for it for ever.
+        """
+        if not self.group.is_alive() or self.served >= new_config["resources"]["trials_per_group"]:
+            self._end_group()
+            self._start_group(new_config)
         self._hand_over(new_config)
         return True
 
     def cleanup(self) -> None:
         """End the group: by itself when it is idle; in the middle of a trial it ends with this process."""
         if self.idle:
-            ray.get(self.mailbox.close.remote())
-            self.group.join(_JOIN_SECONDS)
+            self._end_group()
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Return nothing: checkpoints lie in the trial folder."""
