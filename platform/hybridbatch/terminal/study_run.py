@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
@@ -18,6 +13,7 @@ from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.live_table import LiveTable
+from hybridbatch.terminal.stopping import stopping_cleanly
 
 INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
@@ -91,24 +87,3 @@ def _closing_words(session: StudySession, home: HomeFolder, console: Console, lo
     else:
         console.print(f"next: hybridbatch report {name}{option}  ·  hybridbatch ui{option}", highlight=False)
     return INTERRUPTED if interrupted else 0
-
-
-@contextmanager
-def stopping_cleanly() -> Iterator[None]:
-    """Let SIGTERM stop like Ctrl-C, so that a cluster manager's notice loses nothing either.
-
-    SIGINT is set as well: a shell starts background processes with it ignored.
-    """
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
