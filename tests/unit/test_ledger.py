@@ -309,6 +309,7 @@ def test_two_objectives_are_told_both_and_pruned_trials_stop_no_sampler(url: str
     states = [trial.state for trial in trials_of(url)]
     assert states == [TrialState.COMPLETE] + 7 * [TrialState.PRUNED]
     assert trials_of(url)[0].values == [0.8, 20.0]
+    assert ledger.study.metric_names == [objective["metric"] for objective in TWO_OBJECTIVES]
     assert take(ledger).number == 8
 
 

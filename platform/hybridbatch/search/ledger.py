@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -102,6 +103,9 @@ class Ledger:
                 load_if_exists=True,
             )
             self._same_experiment()
+            if self.study.metric_names is None:  # for optuna-dashboard, which else calls them "Objective 0"
+                with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+                    self.study.set_metric_names([objective.metric for objective in experiment.search.objectives])
             if self.study.user_attrs.get(PLANNED) != self.plan.total:
                 self.study.set_user_attr(PLANNED, self.plan.total)
 
