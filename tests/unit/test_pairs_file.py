@@ -196,9 +196,29 @@ def test_a_missing_file_says_where_data_is_looked_for(location: DataLocation) ->
 
 
 def test_an_empty_split_is_refused(location: DataLocation) -> None:
-    write(location.root / "pairs.parquet", ROWS)
-    with pytest.raises(UserError, match="no rows are left"):
-        PairsFile(path="pairs.parquet", split="dev", dev_share=1e-9).pairs(location)
+    write(location.root / "pairs.parquet", ROWS[:3])  # all linked: by the item, or by the passage
+    with pytest.raises(UserError, match="no rows are left") as caught:
+        PairsFile(path="pairs.parquet", split="dev", dev_share=0.9).pairs(location)
+    assert "share no text" in str(caught.value.remedy)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(count=st.integers(2, 60), share=st.floats(0.001, 0.999))
+def test_the_share_is_exact_where_items_share_no_text(location: DataLocation, count: int, share: float) -> None:
+    rows = [(f"{item}", "en", f"question {item} of {count}", f"passage {item}") for item in range(count)]
+    write(location.root / "exact.jsonl", rows)
+    dev = PairsFile(path="exact.jsonl", split="dev", dev_share=share).pairs(location)
+    assert len(dev.rows) == min(max(round(share * count), 1), count - 1)
+
+
+def test_items_that_share_a_text_never_make_dev_larger_than_its_share(location: DataLocation) -> None:
+    rows = [(f"{item}", "en", f"question {item}", f"passage {min(item, 60)}") for item in range(100)]
+    write(location.root / "linked.jsonl", rows)  # sixty single items, forty that share a passage
+    sizes = {
+        share: len(PairsFile(path="linked.jsonl", split="dev", dev_share=share).pairs(location).rows)
+        for share in (0.1, 0.35, 0.5, 0.9)
+    }
+    assert sizes == {0.1: 10, 0.35: 35, 0.5: 50, 0.9: 90}
 
 
 WORDS = st.sampled_from(
@@ -253,6 +273,6 @@ def test_shared_training_files(
     train = PairsFile(path=path, split="train").pairs(location)
     dev = PairsFile(path=path, split="dev").pairs(location)
     assert len(train.rows) + len(dev.rows) == rows
-    assert 0.02 < len(dev.row_IL) / items < 0.08
+    assert len(dev.row_IL) == round(0.05 * items)
     passages = [set(map(normalised, column_of(part.rows, "passage").to_pylist())) for part in (train, dev)]
     assert passages[0].isdisjoint(passages[1])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
-FORMAT = 1  # of the cached table: raise it when the same file and settings give other rows
+FORMAT = 2  # of the cached table: raise it when the same file and settings give other rows
 ColumnName = Annotated[str, Field(min_length=1)]
 
 
@@ -53,7 +53,7 @@ class PairsFile(SourceSettings):
         columns: Names of the columns, where they differ from item, language, query, passage.
         split: ``train`` and ``dev`` are disjoint parts of the same file, ``all`` is the whole of it. Items that share a
             text fall into the same part; the choice does not depend on ``languages``.
-        dev_share: About this share of the items is in ``dev``.
+        dev_share: This share of the items is in ``dev``, as near as items that share a text allow.
         empty: ``skip`` leaves out rows in which the query or the passage has no text; ``refuse`` takes them as a
             mistake.
     """
@@ -146,6 +146,6 @@ class PairsFile(SourceSettings):
                 path="split",
                 seen={"split": self.split, "dev_share": self.dev_share, "languages": list(languages)},
                 allowed="a split with at least one row",
-                remedy="choose another dev_share or more languages",
+                remedy="choose more languages; a train and a dev part need two items at least that share no text",
             )
         return table

@@ -19,11 +19,13 @@ def dev_rows(table: pa.Table, share: float) -> NDArray[np.bool_]:
 
     Items that share a passage, or a query long enough to mean something on its own, are linked (after normalisation, in
     any language, also a query of one with a passage of the other). All items that are linked, directly or over others,
-    go to the same side, drawn by a hash of the smallest of their ids: it depends on the content of the file alone.
+    go to the same side. Groups are taken in an order drawn by a hash of the smallest of their ids, as long as they fit:
+    the outcome depends on the content of the file alone.
 
     Args:
         table: All rows of the file: ``item``, ``language``, ``query``, ``passage``.
-        share: The probability of dev for each group of linked items.
+        share: Share of the items in dev; as near below it as whole groups allow, but one group at least where there are
+            two, and never all.
     """
     items, item_of_row = _number(table.column("item"))
     passages = identity_keys(table.column("passage").to_pylist())
@@ -32,10 +34,23 @@ def dev_rows(table: pa.Table, share: float) -> NDArray[np.bool_]:
     smallest: dict[int, str] = {}
     for item, group in zip(items, group_of_item.tolist(), strict=True):
         smallest[group] = min(item, smallest.get(group, item))
-    in_dev = np.zeros(len(items), dtype=bool)
-    for group, item in smallest.items():
-        in_dev[group] = derive_seed("pairs-file-split", item) / 2**63 < share
-    return np.asarray(in_dev[group_of_item][item_of_row])
+    order = sorted(smallest, key=lambda group: derive_seed("pairs-file-split", smallest[group]))
+    chosen = _fitting(order, np.bincount(group_of_item), share)
+    return np.asarray(np.isin(group_of_item, chosen)[item_of_row])
+
+
+def _fitting(order: list[int], sizes: NDArray[np.int64], share: float) -> list[int]:
+    """Return the groups that fit, one after the other, into ``share`` of all items."""
+    count = int(sizes.sum())
+    room = min(max(round(share * count), 1), count - 1)
+    chosen = []
+    for group in order:
+        if sizes[group] <= room:
+            chosen.append(group)
+            room -= int(sizes[group])
+    if not chosen and len(order) > 1:
+        chosen = [min(order, key=lambda group: sizes[group])]
+    return chosen
 
 
 def _number(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
