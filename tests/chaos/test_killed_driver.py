@@ -126,12 +126,22 @@ def test_a_killed_driver_loses_nothing(local: bool, home: HomeFolder, small_data
     assert counts["running"] == counts["waiting"] == counts["failed"] == 0
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(home: HomeFolder, small_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(signal.SIGINT, id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, id="kill"),
+        pytest.param(signal.SIGHUP, id="closed terminal"),
+    ],
+)
+def test_who_is_asked_to_stop_does_it_cleanly_and_says_how_to_go_on(
+    asked: signal.Signals, home: HomeFolder, small_data: Path, tmp_path: Path
+) -> None:
     file = write_file(tmp_path, CHANGES)
     options = ["--home", str(home.path), "--local"]
     driver = start(command("run", str(file), *options), small_data)
     wait_until(lambda: in_the_middle(home), driver)
-    os.kill(driver.pid, signal.SIGINT)
+    os.kill(driver.pid, asked)
     said, _ = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 130, said
     assert f"hybridbatch resume small --home {home.path}" in " ".join(said.split())
