@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from optuna.trial import TrialState
 from tests.ledger_fixtures import ASHA, NO_BASELINES, TEMPERATURE, TPE, TWO_OBJECTIVES, TWO_PARAMS, take, trials_of
@@ -204,10 +205,26 @@ def test_a_lease_that_ran_out_frees_a_trial_whose_driver_cannot_be_seen(
     assert second.running() == set()
     again = take(second)
     assert (again.number, again.params) == (given.number, given.params)
-    # The first wakes up: what it no longer holds it can neither give back nor prolong.
+    # The first wakes up: what it no longer holds it can neither give back nor prolong, nor get a verdict on.
+    assert first.report(given.number, rung(2, 0.5)) is None
+    assert trials_of(url)[0].intermediate_values == {}
     first.release(given.number)
     assert trials_of(url)[0].state == TrialState.RUNNING
     assert Owner.read(trials_of(url)[0].user_attrs[LEASE]["owner"]) == second.owner
+
+
+@pytest.mark.parametrize("another", ["PID namespace", "clock"])
+def test_a_process_is_known_by_its_namespace_and_not_by_the_clock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, another: str
+) -> None:
+    owner = Owner.this_process()
+    if another == "PID namespace":  # as in a second container on this host, where this number is nobody's
+        monkeypatch.setattr(ownership, "_PID_NAMESPACE", tmp_path)
+        assert Owner.this_process().machine != owner.machine
+        owner = Owner(owner.machine, process=2**22, born=0.0)
+    else:  # set forward by an hour: what a wall clock says of the time of birth goes with it
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self: time.time() + 3600)
+    assert not owner.is_surely_dead()
 
 
 def test_leases_are_renewed_while_the_driver_lives(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

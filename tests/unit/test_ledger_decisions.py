@@ -43,7 +43,7 @@ def test_a_rung_reported_again_gets_the_same_answer(any_url: str) -> None:
         assert driver.report(1, rung(2, 0.90)) is False
     assert trials_of(any_url)[1].intermediate_values == {2: 0.40}
     ledger.tell(result(0, values=(0.5,)))
-    assert ledger.report(0, rung(2, 0.50)) is True, "a driver that lost its lease must not prune a complete trial"
+    assert ledger.report(0, rung(2, 0.50)) is None, "a trial that is over is neither to go on nor to be pruned"
 
 
 def test_baselines_are_never_pruned_but_raise_the_bar(url: str) -> None:
@@ -65,6 +65,16 @@ def test_the_last_step_and_steps_between_rungs_end_nothing(url: str) -> None:
     assert ledger.report(1, rung(2, 0.1)) is True  # before the first rung
     assert ledger.report(1, rung(6, 0.1)) is True  # training ends here anyway
     assert ledger.report(1, rung(4, 0.1)) is False
+
+
+@pytest.mark.parametrize(("own_steps", "goes_on"), [(4, True), (12, False)])
+def test_a_trial_is_pruned_by_its_own_number_of_steps(url: str, own_steps: int, goes_on: bool) -> None:
+    space = {"training.steps": {"choice": [own_steps]}}
+    ledger = Ledger(experiment({"training.steps": 24, "search.space": space, "search.pruner": ASHA}), url)
+    for _ in range(3):
+        take(ledger)
+    assert ledger.report(1, rung(4, 0.9)) is True
+    assert ledger.report(2, rung(4, 0.1)) is goes_on  # its last step, where nothing is left to save, or not
 
 
 def test_a_measure_to_minimise_is_pruned_from_above(url: str) -> None:
@@ -107,6 +117,20 @@ def test_a_restart_between_trials_changes_no_value(url: str, twin: str, sampler:
             ledger.tell(result(number, values=(-((given[0][TEMPERATURE] - 0.1) ** 2),)))
     # Crossover gives a child now and then that is one of its parents.
     assert len({json.dumps(one) for one in drawn}) >= (7 if sampler is not GENETIC else 4), "points were repeated"
+
+
+def test_values_drawn_together_differ_from_those_drawn_each_on_its_own(url: str, twin: str) -> None:
+    drawn = []
+    for where, together in ((url, True), (twin, False)):
+        sampler = {**TPE, "multivariate": together}
+        changes = {"search.space": TWO_PARAMS, "search.sampler": sampler, "search.trials": 8, **NO_BASELINES}
+        ledger, found = Ledger(experiment(changes), where), []
+        for number in range(8):
+            found.append(take(ledger).params)
+            ledger.tell(result(number, values=(-((found[-1][TEMPERATURE] - 0.1) ** 2),)))
+        drawn.append(found)
+    assert drawn[0][:3] == drawn[1][:3], "the first trials are drawn at random either way"
+    assert drawn[0][3:] != drawn[1][3:]
 
 
 def test_another_seed_draws_other_values(url: str, twin: str) -> None:

@@ -54,9 +54,9 @@ def test_a_group_that_is_no_more_ends_its_trial_and_one_handed_over_too_late() -
         mailbox = Mailbox()
         await mailbox.hand_over(JOB)
         await mailbox.give_up("out of memory")
-        assert await mailbox.next_event() == {"broken": "out of memory"}
+        assert await mailbox.next_event() == {"lost": "out of memory"}
         await mailbox.hand_over(NEXT)
-        assert await mailbox.next_event() == {"broken": "out of memory"}, "the driver would wait for ever"
+        assert await mailbox.next_event() == {"lost": "out of memory"}, "the driver would wait for ever"
 
     asyncio.run(scene())
 

@@ -15,7 +15,7 @@ from hybridbatch.batching.batch_kind import Integers, Masks
 from hybridbatch.batching.keyed_permutation import mix64
 from hybridbatch.batching.rotation import Rotation
 from hybridbatch.batching.streams import Stream, make_stream
-from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.errors import ConflictError
 from hybridbatch.foundation.registries import BATCH_KINDS
 from hybridbatch.foundation.seeds import derive_seed
 
@@ -74,7 +74,7 @@ class BatchPlan:
         seed: Seed of the trial.
 
     Raises:
-        UserError: If no training set can fill a batch of one of the kinds.
+        ConflictError: If no training set can fill a batch of one of the kinds.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class BatchPlan:
                     where = f"{pair_set.name} {language}" if language else pair_set.name
                     self.left_out.append(f"{kind_name}: {where} has {stream.size} items, a batch needs {self.size}")
         if not by_set:
-            raise UserError(
+            raise ConflictError(
                 f"no training set can fill a {kind_name} batch ({kind.description})",
                 path=f"batches.mix.{kind_name}",
                 seen=f"at most {largest} usable items, batches.size {self.size}",

@@ -54,13 +54,14 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
             "number": spec.number,
             "home": str(self.session.home.path),
             "data_root": str(self.session.location.root),
-            "resources": spec.experiment.resources.model_dump(mode="json"),
+            "resources": self.session.experiment.resources.model_dump(mode="json"),
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record the outcome that lies in the trial's folder, or give the trial back.
 
-        A last result may say what only the user can mend: then no other trial is handed out.
+        A last result may say what only the user can mend: then no other trial is handed out. Or it says why its workers
+        could not be kept alive.
         """
         if result and "fault" in result:
             self.faults.note(result["fault"])
@@ -74,12 +75,12 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
                 return
             self.session.ledger.release(number)
             self._empty_until = 0.0
-            if error:
-                self._count_attempt(number)
+            if error or (result and "lost" in result):
+                self._count_attempt(number, str(result["lost"]) if result and "lost" in result else None)
         except HybridBatchError as fault:
             self.faults.note(fault)
 
-    def _count_attempt(self, number: int) -> None:
+    def _count_attempt(self, number: int, why: str | None) -> None:
         self.attempts[number] = self.attempts.get(number, 0) + 1
         most = self.session.experiment.resources.restarts
         if self.attempts[number] > most:
@@ -87,7 +88,8 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
                 StoreError(
                     f"trial {number} lost its worker group {self.attempts[number]} times",
                     path="resources.restarts",
-                    seen=most,
+                    seen=why or most,
+                    allowed=f"a group that lives, in {most + 1} attempts",
                     remedy=f"look into {self.session.home.logs} and Ray's logs, then run `hybridbatch resume`",
                 )
             )
@@ -115,6 +117,8 @@ class LedgerScheduler(FIFOScheduler):  # type: ignore[misc]
             if "rung" in result:
                 rung = Rung.model_validate_json(result["rung"])
                 goes_on = self.session.report(trial.config["number"], rung)
+                if goes_on is None:  # in other hands: what waits for a verdict here learns it from the next trial
+                    return str(TrialScheduler.STOP)
                 result["mailbox"].decide.remote(rung.step, goes_on)
         except HybridBatchError as error:
             self.faults.note(error)

@@ -17,7 +17,7 @@ class Mailbox:
         self.job: dict[str, Any] | None = None
         self.version = 0
         self.closed = False
-        self.broken: str | None = None
+        self.lost: str | None = None
         self.verdicts: dict[int, bool] = {}
         self.reported: set[int] = set()
         self.changed = asyncio.Condition()
@@ -28,8 +28,8 @@ class Mailbox:
         async with self.changed:
             self.job, self.version = job, self.version + 1
             self.verdicts, self.reported, self.events = {}, set(), asyncio.Queue()
-            if self.broken is not None:
-                await self.events.put({"broken": self.broken})
+            if self.lost is not None:
+                await self.events.put({"lost": self.lost})
             self.changed.notify_all()
 
     async def close(self) -> None:
@@ -69,8 +69,8 @@ class Mailbox:
 
     async def give_up(self, why: str) -> None:
         """Say that the group is no more: this ends the current trial and every later one."""
-        self.broken = why
-        await self.events.put({"broken": why})
+        self.lost = why
+        await self.events.put({"lost": why})
 
     async def outlive(self) -> None:
         """Wait for ever: who waits for this learns of the mailbox's death."""

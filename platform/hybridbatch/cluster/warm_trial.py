@@ -35,7 +35,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         self._hand_over(config)
 
     def _start_group(self, config: dict[str, Any]) -> None:
-        self.served, self.idle = 0, True
+        self.served, self.idle, self.lost = 0, True, False
         self.mailbox = ray.remote(num_cpus=0, max_concurrency=256)(Mailbox).remote()
         self.group = threading.Thread(target=self._serve, args=(dict(config), self.mailbox), daemon=True)
         self.group.start()
@@ -60,6 +60,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
                     "reclaimer": self.reclaimer,
                     "home": config["home"],
                     "data_root": config["data_root"],
+                    "on_gpu": needs["GPU"] > 0,
                 },
                 scaling_config=ScalingConfig(
                     num_workers=resources["workers"],
@@ -84,8 +85,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Return the next event of the trial: a rung (with the mailbox that waits for the verdict), or the end."""
         event = ray.get(self.mailbox.next_event.remote())
-        if "broken" in event:
-            raise RuntimeError(f"the worker group could not be kept alive: {event['broken']}")
+        self.lost = "lost" in event
         done = "rung" not in event
         self.idle = done
         return {**event, "mailbox": self.mailbox, "done": done}
@@ -95,7 +95,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
 
         Never refuses: Tune would drop the trial without a word to the searcher, which would wait for it for ever.
         """
-        if not self.group.is_alive() or self.served >= new_config["resources"]["trials_per_group"]:
+        if self.lost or not self.group.is_alive() or self.served >= new_config["resources"]["trials_per_group"]:
             self._end_group()
             self._start_group(new_config)
         self._hand_over(new_config)

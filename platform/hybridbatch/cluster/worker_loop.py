@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from hybridbatch.training.workshop import Workshop
 
 
-class _TakenAwayError(Exception):
-    """There will be no verdict: the trial is over for other reasons."""
-
-
 @dataclass(frozen=True)
 class _Verdicts:
     mailbox: Any
@@ -29,10 +25,12 @@ class _Verdicts:
 
     def report(self, step: int, rung: Rung | None) -> bool:
         """Ask through the mailbox; blocks until the ledger has decided."""
+        from hybridbatch.training.broken_group import TakenAwayError
+
         text = None if rung is None else rung.model_dump_json()
         verdict = ray.get(self.mailbox.report.remote(self.version, step, text))
         if verdict is None:
-            raise _TakenAwayError
+            raise TakenAwayError
         return bool(verdict)
 
 
@@ -40,12 +38,12 @@ def serve_trials(config: dict[str, Any]) -> None:
     """Run trials until the mailbox is closed: the train loop of a warm group.
 
     Args:
-        config: ``mailbox`` and ``reclaimer`` (actors), ``home`` and ``data_root`` (folders).
+        config: ``mailbox`` and ``reclaimer`` (actors), ``home`` and ``data_root`` (folders), ``on_gpu``.
 
     Raises:
         BrokenGroupError: If the workers cannot go on together, for Ray Train to start the group anew.
     """
-    from hybridbatch.training.broken_group import BrokenGroupError
+    from hybridbatch.training.broken_group import BrokenGroupError, TakenAwayError
     from hybridbatch.training.workshop import Workshop
 
     mailbox, home = config["mailbox"], HomeFolder(Path(config["home"]))
@@ -56,12 +54,12 @@ def serve_trials(config: dict[str, Any]) -> None:
     while (given := ray.get(mailbox.next_job.remote(seen))) is not None:
         seen, job = given
         try:
-            finished = _run(workshop, home, job, _Verdicts(mailbox, seen))
+            finished = _run(workshop, home, job, _Verdicts(mailbox, seen), config["on_gpu"])
         except HybridBatchError as error:
             # No trial can run before the user has mended this: the driver stops and shows it.
             ray.get(mailbox.say.remote(seen, {"fault": error}))
             continue
-        except _TakenAwayError:
+        except TakenAwayError:
             continue
         except BrokenGroupError:
             # Ray Train ends all workers and starts new ones, which take the current trial again from its checkpoint.
@@ -72,7 +70,7 @@ def serve_trials(config: dict[str, Any]) -> None:
             ray.get(mailbox.say.remote(seen, {"finished": True}))
 
 
-def _run(workshop: Workshop, home: HomeFolder, job: dict[str, Any], verdicts: _Verdicts) -> bool:
+def _run(workshop: Workshop, home: HomeFolder, job: dict[str, Any], verdicts: _Verdicts, on_gpu: bool) -> bool:
     """Run one trial; return whether this worker is the first, which wrote the result."""
     from hybridbatch.training.losses import Shard
     from hybridbatch.training.trial import run_trial
@@ -81,9 +79,6 @@ def _run(workshop: Workshop, home: HomeFolder, job: dict[str, Any], verdicts: _V
     if folder.read_result() is None:
         context = ray.train.get_context()
         shard = Shard(context.get_world_rank(), context.get_world_size())
-        spec = folder.read_spec()
-        device = "cpu"
-        if spec.experiment.resources.gpus_per_worker > 0:
-            device = str(ray.train.torch.get_device())
-        return run_trial(spec, folder, workshop, verdicts, shard=shard, device=device) is not None
+        device = str(ray.train.torch.get_device()) if on_gpu else "cpu"
+        return run_trial(folder.read_spec(), folder, workshop, verdicts, shard=shard, device=device) is not None
     return bool(ray.train.get_context().get_world_rank() == 0)  # finished before the group was restarted

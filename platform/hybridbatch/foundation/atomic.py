@@ -35,6 +35,26 @@ def write_text(path: Path, text: str, durable: bool = True) -> None:
             raise
 
 
+def write_text_once(path: Path, text: str) -> bool:
+    """Write ``text`` to ``path`` unless something is there; return whether it was. The first of several wins."""
+    with readable_disk_errors(path.parent):
+        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+        write_text(draft, text)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+                raise
+            if path.exists():  # a disk without links: as near as it can be had
+                return False
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        return True
+
+
 def write_json(path: Path, value: object) -> None:
     """Write ``value`` as indented JSON, atomically; NaN and infinity are refused, since JSON has neither."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -75,6 +75,10 @@ class UserError(HybridBatchError):
     """A mistake in what the user gave: a file, an option, a name."""
 
 
+class ConflictError(UserError):
+    """Settings that are acceptable one by one and not together, as a search may draw them."""
+
+
 class StoreError(HybridBatchError):
     """A store (ledger, tracking, disk) that cannot be reached or written."""
 

@@ -28,6 +28,8 @@ from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.trial import Rung, TrialResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from optuna.trial import FrozenTrial
 
 EXPERIMENT, PLANNED, LEASE, BASELINE, RUNGS, VERDICTS, REASON, MEASURES = (
@@ -52,13 +54,13 @@ class Assignment:
         number: Its identity.
         params: What the search chose, by dotted path.
         baseline: Name of the baseline it replicates, or None.
-        experiment: The experiment with all that in place.
+        experiment: The experiment with all that in place; what is wrong with it if it can be none.
     """
 
     number: int
     params: dict[str, Any]
     baseline: str | None
-    experiment: Experiment
+    experiment: Experiment | UserError
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ class Ledger:
     def _sampler(self) -> SeededSampler:
         search = self.experiment.search
         sampler = cast(Any, search.sampler)
-        return SeededSampler(lambda seed: sampler.build(seed, search.space), search.seed, self._distributions)
+        together = getattr(sampler, "multivariate", True)
+        return SeededSampler(lambda seed: sampler.build(seed, search.space), search.seed, self._distributions, together)
 
     def _same_experiment(self) -> None:
         mine = identity(self.experiment)
@@ -128,40 +131,51 @@ class Ledger:
                 remedy="give the changed experiment another name, or use another --home",
             )
 
-    def next_assignment(self) -> Assignment | None:
+    def next_assignment(self, begun: Callable[[int], dict[str, Any] | None] = lambda number: None) -> Assignment | None:
         """Return a trial to run, or None when all are finished or in other hands.
 
         First come trials that nobody works on any more, then new ones.
+
+        Args:
+            begun: Tells what the search chose for a trial that was begun under a ledger that is gone, else None.
         """
         with readable_store_errors(self.url), exclusive(self._database, self.name):
             trials = self._trials()
             for trial in trials:
                 lapsed = trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE))
                 if (lapsed or trial.state == TrialState.WAITING) and trial.number not in self._mine:
-                    return self._take(trial.number, trial._trial_id)
+                    return self._take(trial.number, trial._trial_id, begun)
             if len(trials) >= self.plan.total:
                 return None
             trial_id = self.storage.create_new_trial(self.study._study_id)
-            return self._take(self.storage.get_trial_number_from_id(trial_id), trial_id)
+            return self._take(self.storage.get_trial_number_from_id(trial_id), trial_id, begun)
 
-    def _take(self, number: int, trial_id: int) -> Assignment:
+    def _take(self, number: int, trial_id: int, begun: Callable[[int], dict[str, Any] | None]) -> Assignment:
         self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)  # from WAITING; changes nothing else
         self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
         baseline = None
         if number < len(self.plan.baselines):
             baseline = self.plan.baselines[number].name
             self.storage.set_trial_user_attr(trial_id, BASELINE, baseline)
-        params = self._params(number, trial_id)
+        params = self._params(number, trial_id, begun(number) or {})
         self._mine[number] = trial_id
-        return Assignment(number, params, baseline, resolve(self.experiment, self.plan, number, params))
+        return Assignment(number, params, baseline, self._resolved(number, params))
 
-    def _params(self, number: int, trial_id: int) -> dict[str, Any]:
+    def _resolved(self, number: int, params: dict[str, Any]) -> Experiment | UserError:
+        try:
+            return resolve(self.experiment, self.plan, number, params)
+        except UserError as error:
+            if number < len(self.plan.baselines):
+                raise
+            return error  # the search may draw values that do not go together
+
+    def _params(self, number: int, trial_id: int, begun: dict[str, Any]) -> dict[str, Any]:
         """Return the values of a trial, drawing those it has not got yet."""
         first_of_search = len(self.plan.baselines)
         if number < first_of_search:
             self._record_baseline(number, trial_id)
             return {}
-        fixed = self.plan.grid[number - first_of_search] if self.plan.grid else {}
+        fixed = self.plan.grid[number - first_of_search] if self.plan.grid else begun
         trial = optuna.Trial(self.study, trial_id)
         for path, distribution in self._distributions.items():
             if path in fixed:
@@ -180,8 +194,8 @@ class Ledger:
             if contains(distribution, value):
                 self.storage.set_trial_param(trial_id, path, distribution.to_internal_repr(value), distribution)
 
-    def report(self, number: int, rung: Rung) -> bool:
-        """Record a rung; return whether the trial goes on.
+    def report(self, number: int, rung: Rung) -> bool | None:
+        """Record a rung; return whether the trial goes on, or None if it is not in this driver's hands any more.
 
         The pruner looks at the first objective. Baselines always go on: they are there to be compared in full.
         """
@@ -189,29 +203,39 @@ class Ledger:
             trial_id = self._id(number)
             trial = self.storage.get_trial(trial_id)
             verdicts = dict(trial.user_attrs.get(VERDICTS, {}))
+            if not self._holds(trial_id):
+                return None
             if str(rung.step) in verdicts:
                 return bool(verdicts[str(rung.step)])
-            if trial.state.is_finished():
-                return False
-            value = rung.summary[self.experiment.search.objectives[0].metric]
-            rungs = {**trial.user_attrs.get(RUNGS, {}), str(rung.step): value}
-            self.storage.set_trial_user_attr(trial_id, RUNGS, rungs)
-            if len(self.experiment.search.objectives) == 1:  # Optuna's samplers know them for one objective only
-                self.storage.set_trial_intermediate_value(trial_id, rung.step, value)
-            go_on = number < len(self.plan.baselines) or self._goes_on(number, rung.step, value)
+            value = self._record_rungs(trial, (rung,))[str(rung.step)]
+            go_on = number < len(self.plan.baselines) or self._goes_on(trial, rung.step, value)
             verdicts[str(rung.step)] = go_on
             self.storage.set_trial_user_attr(trial_id, VERDICTS, verdicts)
             return go_on
 
-    def _goes_on(self, number: int, step: int, value: float) -> bool:
-        pruner, training = cast(Any, self.experiment.search.pruner), self.experiment.training
+    def _record_rungs(self, trial: FrozenTrial, rungs: Iterable[Rung]) -> dict[str, float]:
+        """Record the first objective at rungs; return it for all rungs of the trial, by step."""
+        first = self.experiment.search.objectives[0].metric
+        known: dict[str, float] = trial.user_attrs.get(RUNGS, {})
+        new = {rung.step: rung.summary.get(first, math.nan) for rung in rungs if str(rung.step) not in known}
+        values = known | {str(step): value for step, value in new.items()}
+        if new:
+            self.storage.set_trial_user_attr(trial._trial_id, RUNGS, values)
+        if len(self.experiment.search.objectives) == 1:  # Optuna's samplers know them for one objective only
+            for step, value in new.items():
+                self.storage.set_trial_intermediate_value(trial._trial_id, step, value)
+        return values
+
+    def _goes_on(self, trial: FrozenTrial, step: int, value: float) -> bool:
+        pruner = cast(Any, self.experiment.search.pruner)
+        training = resolve(self.experiment, self.plan, trial.number, trial.params).training  # which may be searched
         if pruner is None or step >= training.steps or not pruner.is_rung(step, training.evaluate_every):
             return True
         sign = 1 if self.experiment.search.objectives[0].direction == "maximize" else -1
         others = [
-            sign * trial.user_attrs.get(RUNGS, {}).get(str(step), math.nan)
-            for trial in self._trials()
-            if trial.number != number
+            sign * other.user_attrs.get(RUNGS, {}).get(str(step), math.nan)
+            for other in self._trials()
+            if other.number != trial.number
         ]
         return bool(pruner.goes_on(sign * value, [one for one in others if not math.isnan(one)]))
 
@@ -223,6 +247,7 @@ class Ledger:
             if not trial.state.is_finished():
                 if trial.state == TrialState.WAITING:  # given back when its result was being written
                     self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+                self._record_rungs(trial, result.rungs)  # all known, unless the ledger is made anew from the folders
                 values, state, reason = result.values, _TOLD[result.state], result.reason
                 if any(math.isnan(value) for value in values or ()):  # no sampler can learn from it
                     values, state, reason = None, TrialState.FAIL, "an objective has no value on the selection set"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hybridbatch.foundation.errors import StoreError
 from hybridbatch.search.session import StudySession
 from hybridbatch.spec.trial import Rung
 
@@ -15,7 +16,12 @@ class _Verdicts:
 
     def report(self, step: int, rung: Rung | None) -> bool:
         """Ask the ledger directly."""
-        return rung is None or self.session.report(self.number, rung)
+        from hybridbatch.training.broken_group import TakenAwayError
+
+        goes_on = rung is None or self.session.report(self.number, rung)
+        if goes_on is None:
+            raise TakenAwayError
+        return goes_on
 
 
 def run_local(session: StudySession, device: str = "cpu") -> None:
@@ -23,13 +29,28 @@ def run_local(session: StudySession, device: str = "cpu") -> None:
 
     The same trial gives the same figures as on a Ray cluster; ``resources.workers`` is not looked at, since the global
     batch does not depend on it.
+
+    Raises:
+        StoreError: If the accelerator is of no use any more in this process.
+        UserError: What a trial met that only the user can mend.
     """
+    from hybridbatch.training.broken_group import BrokenGroupError, TakenAwayError
     from hybridbatch.training.trial import run_trial
     from hybridbatch.training.workshop import Workshop
 
     workshop = Workshop(session.location)
     while (spec := session.next_trial()) is not None:
         verdicts = _Verdicts(session, spec.number)
-        result = run_trial(spec, session.folder.trial(spec.number), workshop, verdicts, device=device)
+        try:
+            result = run_trial(spec, session.folder.trial(spec.number), workshop, verdicts, device=device)
+        except TakenAwayError:
+            continue
+        except BrokenGroupError as error:
+            raise StoreError(
+                "the accelerator is of no use any more in this process",
+                file=device,
+                seen=str(error).splitlines()[0],
+                remedy="run `hybridbatch resume`: everything already recorded is kept",
+            ) from error
         if result is not None:
             session.finish(result)

@@ -15,6 +15,9 @@ from hybridbatch.foundation import fingerprint
 
 LEASE_SECONDS = 60.0
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
+_PROCESSES = Path("/proc")
+_START_TICKS = 19  # of /proc/PID/stat, counted after the name
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Owner:
     """A driver process.
 
     Attributes:
-        machine: Fingerprint of machine and boot, so that the ledger names no machine.
+        machine: Fingerprint of machine, boot and PID namespace (of a container), so that the ledger names no machine.
         process: Its number.
         born: When it started; numbers of processes are used again.
     """
@@ -34,8 +37,8 @@ class Owner:
     @classmethod
     def this_process(cls) -> Owner:
         """Return the process that runs now."""
-        process = psutil.Process()
-        return cls(_this_machine(), process.pid, process.create_time())
+        number = os.getpid()
+        return cls(_this_machine(), number, _born(number))
 
     @classmethod
     def read(cls, text: str) -> Owner:
@@ -53,9 +56,9 @@ class Owner:
         if self.machine != _this_machine():
             return False
         try:
-            process = psutil.Process(self.process)
-            return bool(process.create_time() != self.born or process.status() == psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
+            status = psutil.Process(self.process).status()
+            return bool(status == psutil.STATUS_ZOMBIE or _born(self.process) != self.born)
+        except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
             return True
 
 
@@ -71,6 +74,15 @@ def has_lapsed(entry: dict[str, Any] | None) -> bool:
     return bool(entry["until"] < time.time()) or Owner.read(entry["owner"]).is_surely_dead()
 
 
+def _born(process: int) -> float:
+    """Return when a process started: ticks since boot where the system tells them, since no clock moves those."""
+    if (_PROCESSES / "self" / "stat").exists():
+        after_name = (_PROCESSES / str(process) / "stat").read_text().rpartition(")")[2].split()
+        return float(after_name[_START_TICKS])
+    return psutil.Process(process).create_time()
+
+
 def _this_machine() -> str:
     boot = _BOOT.read_text() if _BOOT.exists() else ""
-    return fingerprint.of_texts([socket.gethostname(), boot, os.uname().machine])
+    numbers = str(_PID_NAMESPACE.stat().st_ino) if _PID_NAMESPACE.exists() else ""
+    return fingerprint.of_texts([socket.gethostname(), boot, numbers, os.uname().machine])

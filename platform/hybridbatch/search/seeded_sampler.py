@@ -26,17 +26,24 @@ class SeededSampler(BaseSampler):
         build: Makes a sampler from a seed.
         seed: Seed of the study.
         space: The whole search space, so that every trial is drawn from all of it.
+        together: Whether the values of a trial are drawn together, by samplers that can; else each on its own.
     """
 
-    def __init__(self, build: Callable[[int], BaseSampler], seed: int, space: dict[str, BaseDistribution]) -> None:
-        self._build, self._seed, self._space = build, seed, space
+    def __init__(
+        self,
+        build: Callable[[int], BaseSampler],
+        seed: int,
+        space: dict[str, BaseDistribution],
+        together: bool = True,
+    ) -> None:
+        self._build, self._seed, self._space, self._together = build, seed, space, together
 
     def _of(self, trial: FrozenTrial) -> BaseSampler:
         return self._build(derive_seed(self._seed, "sampler", trial.number) % (1 << _SEED_BITS))
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return the whole space; Optuna would take what all finished trials have in common."""
-        return self._space
+        """Return the whole space, or nothing; Optuna would take what all finished trials have in common."""
+        return self._space if self._together else {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

@@ -6,24 +6,23 @@ assignment -> spec.json -> (the trial runs) -> result.json -> ledger -> tracking
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hybridbatch.foundation import atomic
-from hybridbatch.foundation.errors import StoreError, UserError
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.provenance import provenance
 from hybridbatch.search.archive import Archive
 from hybridbatch.search.ledger import Assignment, Counts, Ledger
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder, read_record
 from hybridbatch.spec.sources import DataLocation
-from hybridbatch.spec.trial import Rung, TrialResult, TrialSpec
+from hybridbatch.spec.trial import Mixture, Rung, TrialResult, TrialSpec
 from hybridbatch.tracking.projection import ProjectionReport, project_study
 from hybridbatch.tracking.store import TrackingStore
 from hybridbatch.tracking.writer import TrackingWriter
-
-_log = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
@@ -64,7 +63,7 @@ class StudySession:
         self.ledger = Ledger(experiment, ledger_url(experiment, home))
         atomic.write_text(self.folder.experiment, experiment.model_dump_json(indent=1) + "\n")
         self.store = tracking_store(experiment, home)
-        self.writer = TrackingWriter(self.folder, self.store)
+        self.writer = TrackingWriter(self.folder, self.store, archive=self.archive.add if self.archive else None)
         self.told_from_folders = self._tell_what_is_finished()
         self.ledger.keep_leases()
 
@@ -80,9 +79,11 @@ class StudySession:
 
     def next_trial(self) -> TrialSpec | None:
         """Return a trial to run, its spec written to its folder; None when there is none for this driver."""
-        while (assignment := self.ledger.next_assignment()) is not None:
+        while (assignment := self.ledger.next_assignment(self._begun)) is not None:
             folder = self.folder.trial(assignment.number)
             result = folder.read_result()
+            if result is None and isinstance(assignment.experiment, UserError):
+                result = folder.write_result(self._impossible(assignment, assignment.experiment))
             if result is None:
                 spec = self._spec(assignment, folder)
                 self.observer.started(spec, folder)
@@ -90,8 +91,16 @@ class StudySession:
             self.finish(result)
         return None
 
+    def _begun(self, number: int) -> dict[str, Any] | None:
+        """Return what the search chose for a trial, as its folder has it: the ledger may have been lost."""
+        folder = self.folder.trial(number)
+        if folder.has_spec():
+            return folder.read_spec().params
+        result = folder.read_result()
+        return result.params if result else None
+
     def _spec(self, assignment: Assignment, folder: TrialFolder) -> TrialSpec:
-        if (folder.path / "spec.json").exists():
+        if folder.has_spec():
             return folder.read_spec()  # begun before: what the folder says is what was begun
         spec = TrialSpec(
             study=self.folder.name,
@@ -103,10 +112,35 @@ class StudySession:
         folder.write_spec(spec)
         return spec
 
-    def report(self, number: int, rung: Rung) -> bool:
-        """Record a rung; return whether the trial goes on."""
+    def _impossible(self, assignment: Assignment, problem: UserError) -> TrialResult:
+        """Return the result of a trial whose drawn values do not go together: one that failed before it began."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return TrialResult(
+            study=self.folder.name,
+            number=assignment.number,
+            baseline=None,
+            params=assignment.params,
+            state="failed",
+            reason=problem.render(),
+            values=None,
+            seed=self.experiment.training.seed,
+            steps=0,
+            best_step=0,
+            rungs=(),
+            report={},
+            mixture=Mixture(batches={}, datasets={}, pairs={}),
+            seconds={"train": 0.0, "evaluate": 0.0, "total": 0.0},
+            provenance=provenance(),
+            leakage=(),
+            started=now,
+            finished=now,
+        )
+
+    def report(self, number: int, rung: Rung) -> bool | None:
+        """Record a rung; return whether the trial goes on, or None if another driver has it by now."""
         goes_on = self.ledger.report(number, rung)
-        self.observer.reported(number, rung, goes_on)
+        if goes_on is not None:
+            self.observer.reported(number, rung, goes_on)
         return goes_on
 
     def finish(self, result: TrialResult) -> None:
@@ -114,11 +148,6 @@ class StudySession:
         folder = self.folder.trial(result.number)
         self.ledger.tell(result)
         self.writer.submit(folder)
-        if self.archive:
-            try:
-                self.archive.add(folder)
-            except StoreError as error:  # tried again at the end
-                _log.warning("trial %d could not be archived: %s", result.number, error)
         self.observer.finished(result)
 
     def counts(self) -> Counts:

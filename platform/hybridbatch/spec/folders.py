@@ -79,6 +79,10 @@ class TrialFolder:
         """Write what the trial is to do."""
         atomic.write_text(self.path / "spec.json", spec.model_dump_json(indent=1) + "\n")
 
+    def has_spec(self) -> bool:
+        """Return whether the trial was begun."""
+        return (self.path / "spec.json").exists()
+
     def read_spec(self) -> TrialSpec:
         """Return what the trial is to do."""
         return read_record(self.path / "spec.json", TrialSpec.model_validate_json)
@@ -92,9 +96,14 @@ class TrialFolder:
         file = self.path / "curve.json"
         return read_record(file, _CURVE.validate_json) if file.exists() else ()
 
-    def write_result(self, result: TrialResult) -> None:
-        """Write the outcome: from here on the trial is finished."""
-        atomic.write_text(self.path / "result.json", result.model_dump_json(indent=1) + "\n")
+    def write_result(self, result: TrialResult) -> TrialResult:
+        """Write the outcome, with which the trial is finished; return the one that stands.
+
+        The first stands: a driver that slept through its lease may bring a second one.
+        """
+        if atomic.write_text_once(self.path / "result.json", result.model_dump_json(indent=1) + "\n"):
+            return result
+        return self.read_result() or result
 
     def read_result(self) -> TrialResult | None:
         """Return the outcome, or None when the trial is not finished."""

@@ -18,7 +18,8 @@ class Resources(Settings):
         gpus_per_worker: GPUs that Ray reserves for each worker; a fraction shares one between trials.
         max_concurrent: Trials at a time; None: as many as the cluster's resources hold.
         trials_per_group: Trials that a warm worker group serves before it is replaced by a fresh one.
-        restarts: How often a worker group may lose workers and be started again before the study stops.
+        restarts: How often a worker group that lost workers is started again, and after that how often a trial is given
+            to another group, before the study stops.
     """
 
     workers: Annotated[int, Field(ge=1, le=1024)] = 1

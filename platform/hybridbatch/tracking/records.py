@@ -99,7 +99,8 @@ def record_of(folder: TrialFolder, study: str) -> RunRecord:
     result = folder.read_result()
     if result is None:
         raise FileNotFoundError(f"no result in {folder.path}")
-    experiment = atomic.read_json(folder.path / "spec.json").get("experiment", {})
+    # A trial whose drawn values do not go together has none.
+    experiment = atomic.read_json(folder.path / "spec.json").get("experiment", {}) if folder.has_spec() else {}
     started, finished = _milliseconds(result.started), _milliseconds(result.finished)
     return RunRecord(
         name=f"trial {result.number:05d}" + (f" {result.baseline}" if result.baseline else ""),

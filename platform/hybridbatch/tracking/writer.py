@@ -1,4 +1,4 @@
-"""The writer: one thread that projects trials as they finish, so that no trial waits for MLflow."""
+"""The writer: one thread that projects trials as they finish, so that no trial waits for MLflow or the archive."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from hybridbatch.tracking.projection import project_trial
 from hybridbatch.tracking.quiet import hide_passwords, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hybridbatch.spec.folders import StudyFolder, TrialFolder
     from hybridbatch.tracking.store import TrackingStore
 
@@ -29,10 +31,18 @@ class TrackingWriter:
         study: The study's folder.
         store: Where runs are written.
         upload_model: Whether the trained encoders are uploaded too.
+        archive: Copies a trial's folder, after its projection; what it cannot copy is copied when the study ends.
     """
 
-    def __init__(self, study: StudyFolder, store: TrackingStore, *, upload_model: bool = False) -> None:
-        self._study, self._store, self._upload_model = study, store, upload_model
+    def __init__(
+        self,
+        study: StudyFolder,
+        store: TrackingStore,
+        *,
+        upload_model: bool = False,
+        archive: Callable[[TrialFolder], None] | None = None,
+    ) -> None:
+        self._study, self._store, self._upload_model, self._archive = study, store, upload_model, archive
         self._queue: queue.SimpleQueue[TrialFolder | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._warned = self._closed = False
@@ -69,6 +79,11 @@ class TrackingWriter:
                 logger.debug("trial %s is in MLflow after %.2f s", folder.path.name, time.monotonic() - begun)
             except Exception as error:  # whatever it is, training goes on
                 self._warn(folder, error)
+            if self._archive is not None:
+                try:
+                    self._archive(folder)
+                except HybridBatchError as error:
+                    logger.warning("trial %s could not be archived: %s", folder.path.name, error.problem)
 
     def _warn(self, folder: TrialFolder, error: Exception) -> None:
         text = hide_passwords(error.problem) if isinstance(error, HybridBatchError) else one_line(error)

@@ -1,4 +1,4 @@
-"""What tells a trial that failed by itself from one whose other workers are gone."""
+"""What tells a trial that failed by itself from one whose workers cannot go on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ class BrokenGroupError(Exception):
 
     The trial itself is untouched, or finished already when the worker that raises this has written its result.
     """
+
+
+class TakenAwayError(Exception):
+    """The trial is in other hands, or over: there will be no verdict for who asks here."""
+
+
+def is_of_the_accelerator(error: Exception) -> bool:
+    """Return whether ``error`` leaves the process without a usable accelerator, whatever it works on next."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return False
+    return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
 
 
 def lost_the_others(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 import time
 from datetime import UTC, datetime
@@ -14,11 +15,11 @@ import torch
 from hybridbatch.evaluation.measure import measure
 from hybridbatch.evaluation.score import write_scores
 from hybridbatch.foundation import atomic
-from hybridbatch.foundation.errors import HybridBatchError, TrialError
+from hybridbatch.foundation.errors import ConflictError, HybridBatchError, TrialError
 from hybridbatch.foundation.provenance import provenance
 from hybridbatch.spec.folders import TrialFolder
 from hybridbatch.spec.trial import DatasetResult, Mixture, Rung, TrialResult, TrialSpec, TrialState
-from hybridbatch.training.broken_group import BrokenGroupError, lost_the_others
+from hybridbatch.training.broken_group import BrokenGroupError, is_of_the_accelerator, lost_the_others
 from hybridbatch.training.checkpoints import load_weights, newest_checkpoint, write_tensors
 from hybridbatch.training.early_stopping import BestSoFar
 from hybridbatch.training.losses import ALONE, Shard
@@ -27,6 +28,10 @@ from hybridbatch.training.trainer import Trainer
 from hybridbatch.training.workshop import Workshop
 
 _log = logging.getLogger(__name__)
+# What a trial's own numbers and settings can lead to. Not what the disk or Ray raise: a trial outlives those.
+_OF_THE_TRIAL = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
 
 
 class Verdicts(Protocol):
@@ -36,6 +41,9 @@ class Verdicts(Protocol):
         """Report a rung; return whether to go on.
 
         All workers call it; the first brings the rung, the others None. Reporting a step twice gives the same answer.
+
+        Raises:
+            TakenAwayError: If the trial is in other hands, or over.
         """
 
 
@@ -64,28 +72,33 @@ def run_trial(
     Raises:
         UserError: For what no other trial would survive either: data that cannot be loaded, a damaged checkpoint.
         StoreError: If the folder cannot be written.
-        BrokenGroupError: If other workers were lost, or cannot go on because this one failed by itself; in the second
-            case the result is written.
+        BrokenGroupError: If other workers were lost, the accelerator is of no use any more, or the others cannot go on
+            because this one failed by itself; in the last case the result is written.
+        TakenAwayError: If the trial is in other hands by now.
     """
     run = TrialRun(spec, folder, workshop, verdicts, shard, device)
     try:
         result = run.to_the_end()
     except TrialError as error:  # all workers see what is not finite at the same step
         result = run.result("failed", error.render())
+    except ConflictError as error:
+        if not spec.params:  # nothing was drawn: every trial would meet it
+            raise
+        result = run.result("failed", error.render())
     except HybridBatchError:
         raise
-    except (RuntimeError, ValueError, ArithmeticError) as error:
-        if shard.workers > 1 and lost_the_others(error):
+    except _OF_THE_TRIAL as error:
+        lost = shard.workers > 1 and lost_the_others(error)
+        if lost or (is_of_the_accelerator(error) and run.is_first_loss_of_the_accelerator()):
             raise BrokenGroupError(f"trial {spec.number}: {error}") from error
         _log.exception("trial %d failed", spec.number)
         result = run.result_of_failure(error)
-        if shard.workers > 1:
+        if shard.workers > 1 or is_of_the_accelerator(error):
             run.write(result)
             raise BrokenGroupError(f"trial {spec.number} failed in one of its workers") from error
     if shard.rank:
         return None
-    run.write(result)
-    return result
+    return run.write(result)
 
 
 class TrialRun:
@@ -110,6 +123,11 @@ class TrialRun:
     def best_weights(self) -> Path:
         """Folder of the best weights so far, kept when early stopping is on."""
         return self.folder.path / "best"
+
+    @property
+    def accelerator_lost(self) -> Path:
+        """File that says that the trial once left its workers without a usable accelerator."""
+        return self.folder.path / "accelerator-lost"
 
     @property
     def curve(self) -> list[Any]:
@@ -177,7 +195,8 @@ class TrialRun:
         if stopping is None:
             return
         objective = self.experiment.search.objectives[0]
-        value = torch.tensor([rung.summary[objective.metric] if rung else 0.0], dtype=torch.float64, device=self.device)
+        seen = rung.summary.get(objective.metric, math.nan) if rung else 0.0
+        value = torch.tensor([seen], dtype=torch.float64, device=self.device)
         if self.shard.workers > 1:
             torch.distributed.broadcast(value, src=0)  # so that all workers stop at the same step
         if self.best.see(trainer.step, float(value), objective, stopping) and self.shard.rank == 0:
@@ -225,7 +244,9 @@ class TrialRun:
         best_step = self.best.step or steps
         kept = next((rung for rung in self.rungs if rung.step == best_step), None)
         objectives = self.experiment.search.objectives
-        values = tuple(kept.summary[one.metric] for one in objectives) if state == "complete" and kept else None
+        values = None
+        if state == "complete" and kept:
+            values = tuple(kept.summary.get(one.metric, math.nan) for one in objectives)
         return TrialResult(
             study=spec.study,
             number=spec.number,
@@ -255,13 +276,21 @@ class TrialRun:
             self._go_back_to(checkpoint, self.trainer)
         return self.result("failed", f"{type(error).__name__}: {error}")
 
-    def write(self, result: TrialResult) -> None:
-        """Write the outcome, and drop what only an unfinished trial needs."""
+    def is_first_loss_of_the_accelerator(self) -> bool:
+        """Return whether the trial may be tried again with a fresh accelerator; the second time it is its own fault."""
+        first = not self.accelerator_lost.exists()
+        self.accelerator_lost.touch()
+        return first
+
+    def write(self, result: TrialResult) -> TrialResult:
+        """Write the outcome, drop what only an unfinished trial needs, and return the outcome that stands."""
         self.folder.write_curve(tuple(self.curve))
-        self.folder.write_result(result)
+        standing = self.folder.write_result(result)
         shutil.rmtree(self.folder.checkpoints, ignore_errors=True)
         shutil.rmtree(self.best_weights, ignore_errors=True)
         self.folder.progress.unlink(missing_ok=True)
+        self.accelerator_lost.unlink(missing_ok=True)
+        return standing
 
     def _provenance(self) -> dict[str, Any]:
         data = self.workshop.data(self.experiment.data).fingerprints()
