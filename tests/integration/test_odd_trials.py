@@ -104,8 +104,10 @@ def test_a_driver_that_slept_through_its_lease_changes_nothing(home: HomeFolder,
         second.close()
         finished.append(content(second.folder.path, "trials/**/*"))
 
-    sleeper = study(home, small_data, {"search.trials": 1}, Watcher(at_rung=take_over))
+    watcher = Watcher(at_rung=take_over)
+    sleeper = study(home, small_data, {"search.trials": 1}, watcher)
     run_local(sleeper)
+    assert watcher.events == [("started", 0), ("reported", 0)], "it was to stop at its next rung"
     assert sleeper.close().problems == ()
     kept = content(sleeper.folder.path, "trials/**/result.json")
     assert kept == {name: finished[0][name] for name in kept}
