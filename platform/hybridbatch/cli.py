@@ -52,8 +52,10 @@ def _home(option: Path | None) -> HomeFolder:
     return HomeFolder.choose(option)
 
 
-def _data_root(option: Path | None, home: HomeFolder) -> Path:
-    return (option or home.path / "data").expanduser().absolute()
+def _data_root(option: Path | None, home: HomeFolder, study: str | None = None) -> Path:
+    """Return the data folder: the option, else the one that the study was last run with, else the home folder's."""
+    remembered = home.study(study).read_data_root() if study and not option else None
+    return (option or remembered or home.data).expanduser().absolute()
 
 
 def _console() -> Console:
@@ -88,7 +90,8 @@ def plan(file: File, home: Home = None, data: DataRoot = None, trials: Trials = 
     folder = _home(home)
     experiment = read_experiment(file)
     with _about(file):
-        planned = preview(experiment, DataLocation(_data_root(data, folder), folder.cache), trials)
+        root = _data_root(data, folder, experiment.name)
+        planned = preview(experiment, DataLocation(root, folder.cache), trials)
     if as_json:
         _print_json(asdict(planned))
     else:
@@ -110,8 +113,8 @@ def run(
     from hybridbatch.terminal.study_run import run_study
 
     folder = _home(home)
-    root = _data_root(data, folder)
     experiment = read_experiment(file)
+    root = _data_root(data, folder, experiment.name)
     with _about(file):
         code = run_study(experiment, folder, root, trials=trials, local=local, address=address, verbose=verbose)
     raise typer.Exit(code)
@@ -132,8 +135,9 @@ def resume(
 
     folder = _home(home)
     experiment = load_study(folder, study)
+    root = _data_root(data, folder, study)
     with _about(folder.study(study).experiment):
-        code = run_study(experiment, folder, _data_root(data, folder), local=local, address=address, verbose=verbose)
+        code = run_study(experiment, folder, root, local=local, address=address, verbose=verbose)
     raise typer.Exit(code)
 
 

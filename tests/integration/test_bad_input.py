@@ -221,7 +221,7 @@ def test_a_study_without_a_finished_trial(command_line: CommandLine, home: HomeF
     StudySession(experiment(), home, small_data, None, Watcher()).close()
     state = command_line("status", "small", "--home", home.path)
     assert (state.code, state.out.splitlines()) == (
-        0, ["small  4 waiting", "go on with: hybridbatch resume small"],
+        0, ["small  4 waiting", f"go on with: hybridbatch resume small --home {home.path}"],
     )  # fmt: skip
     for command in (["compare"], ["compare", "--json"], ["compare", "--csv"], ["report"]):
         name, *options = command

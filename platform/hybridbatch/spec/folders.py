@@ -1,7 +1,7 @@
 """Where everything lies: the home folder, a study's folder and a trial's folder.
 
 HOME/ledger.db  mlflow.db  mlflow-artifacts/  cache/  logs/
-HOME/studies/STUDY/experiment.json
+HOME/studies/STUDY/experiment.json  data.json
 HOME/studies/STUDY/trials/00007/spec.json  progress.json  checkpoints/  model/  scores/SET.parquet  result.json
 """
 
@@ -43,6 +43,13 @@ def read_record(file: Path, parse: Callable[[str], T]) -> T:
             remedy="bring it back from a copy; `hybridbatch run FILE` writes experiment.json again, and a trial whose "
             "result.json is deleted is left out of comparisons",
         ) from error
+
+
+def _data_root(text: str) -> Path:
+    content = json.loads(text)
+    if not isinstance(content, dict) or not isinstance(content.get("root"), str):
+        raise ValueError('no {"root": FOLDER}')
+    return Path(content["root"])
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,19 @@ class StudyFolder:
         """The experiment as validated, with every default written out."""
         return self.path / "experiment.json"
 
+    def write_data_root(self, root: Path | None) -> None:
+        """Remember where the study's data lie; None: in the folder for data of the home folder, wherever that is."""
+        file = self.path / "data.json"
+        if root is None:
+            file.unlink(missing_ok=True)
+        else:
+            atomic.write_json(file, {"root": str(root)})
+
+    def read_data_root(self) -> Path | None:
+        """Return the folder that the study's relative paths of data sets start from; None when none is remembered."""
+        file = self.path / "data.json"
+        return read_record(file, _data_root) if file.exists() else None
+
     def trial(self, number: int) -> TrialFolder:
         """Return the folder of trial ``number``."""
         return TrialFolder(self.path / "trials" / f"{number:05d}")
@@ -153,6 +173,11 @@ class HomeFolder:
     def choose(cls, option: Path | None) -> HomeFolder:
         """Return the home folder: the option, else ``HYBRIDBATCH_HOME``, else ``.hybridbatch`` here."""
         return cls((option or Path(os.environ.get("HYBRIDBATCH_HOME") or ".hybridbatch")).expanduser().absolute())
+
+    @property
+    def data(self) -> Path:
+        """Folder that relative paths of data sets start from when nobody names another."""
+        return self.path / "data"
 
     @property
     def cache(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from hybridbatch.report.naming import measure_name, measure_text, number
 from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.session import ledger_url, load_study
 from hybridbatch.spec.folders import HomeFolder
+from hybridbatch.terminal.next_step import resume_command
 from hybridbatch.training.progress import read_progress
 
 
@@ -91,4 +93,5 @@ def print_status(state: dict[str, Any], console: Console) -> None:
         what = best["baseline"] or "  ".join(f"{path}={number(value)}" for path, value in best["params"].items())
         console.print(f"best: trial {best['number']} ({what}): {values}", highlight=False)
     if state["trials"]["waiting"] and not state["trials"]["running"]:
-        console.print(f"go on with: hybridbatch resume {state['study']}", style="yellow", highlight=False)
+        resume = resume_command(HomeFolder(Path(state["home"])), state["study"])
+        console.print(f"go on with: {resume}", style="yellow", markup=False, highlight=False, soft_wrap=True)

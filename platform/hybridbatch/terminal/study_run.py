@@ -13,6 +13,7 @@ from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.live_table import LiveTable
+from hybridbatch.terminal.next_step import command, resume_command
 from hybridbatch.terminal.stopping import stopping_cleanly
 
 INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
@@ -55,9 +56,10 @@ def run_study(
         finally:
             with console.status("writing what is finished to MLflow"):
                 projection = session.close()
+        resume = resume_command(home, experiment.name, local=local, address=address)
         for problem in projection.problems:
-            console.print(f"{problem}; `hybridbatch resume {experiment.name}` writes it later", style="yellow")
-        return _closing_words(session, home, console, log, interrupted)
+            _print(console, f"{problem}; `{resume}` writes it later", style="yellow")
+        return _closing_words(session, console, log, interrupted, resume)
 
 
 def _drive(session: StudySession, local: bool, address: str | None) -> None:
@@ -71,8 +73,12 @@ def _drive(session: StudySession, local: bool, address: str | None) -> None:
         run_on_ray(session, address)
 
 
-def _closing_words(session: StudySession, home: HomeFolder, console: Console, log: Path, interrupted: bool) -> int:
-    name, option = session.experiment.name, "" if home == HomeFolder.choose(None) else f" --home {home.path}"
+def _print(console: Console, text: str, style: str | None = None) -> None:
+    """Print a line as it is: a command that is cut in two cannot be pasted."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _closing_words(session: StudySession, console: Console, log: Path, interrupted: bool, resume: str) -> int:
     counts = session.counts()
     finished = counts.complete + counts.pruned + counts.failed
     if finished:
@@ -80,10 +86,11 @@ def _closing_words(session: StudySession, home: HomeFolder, console: Console, lo
             console.print(part)
             console.print()
     states = ", ".join(f"{count} {state}" for state, count in vars(counts).items() if count)
-    console.print(f"trials: {states}  ·  log: {log}", highlight=False)
+    _print(console, f"trials: {states}  ·  log: {log}")
     if interrupted or counts.waiting:
         why = "stopped" if interrupted else "not finished"
-        console.print(f"{why}; nothing is lost. Go on with: hybridbatch resume {name}{option}", style="yellow")
+        _print(console, f"{why}; nothing is lost. Go on with: {resume}", style="yellow")
     else:
-        console.print(f"next: hybridbatch report {name}{option}  ·  hybridbatch ui{option}", highlight=False)
+        report, pages = command(session.home, "report", session.experiment.name), command(session.home, "ui")
+        _print(console, f"next: {report}  ·  {pages}")
     return INTERRUPTED if interrupted else 0
