@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hybridbatch.foundation.errors import StoreError
+from hybridbatch.foundation.passwords import hide_passwords
 from hybridbatch.spec.folders import StudyFolder, TrialFolder
-from hybridbatch.tracking.quiet import hide_passwords
 
 _WHOLE = ".archived"  # written last into a copy: says that nothing of it is missing
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybridbatch.foundation import fingerprint
 from hybridbatch.foundation.errors import StoreError
+from hybridbatch.foundation.passwords import hide_passwords
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 _KINDS = ("sqlite", "postgresql")
 _BUSY_SECONDS = 60  # how long SQLite waits for another writer
-
-
-def hide_password(url: str) -> str:
-    """Return ``url`` with its password replaced by ``***``."""
-    return re.sub(r"(://[^:/@\s]*:)[^@\s]*@", r"\1***@", url)
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -81,11 +76,11 @@ def _unreachable(url: str, error: BaseException) -> StoreError:
     cause: BaseException = error
     while cause.__cause__ is not None and cause.__cause__ is not cause:
         cause = cause.__cause__
-    text = hide_password(str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__)
+    text = hide_passwords(str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__)
     full = "disk is full" in text or "No space left" in text
     return StoreError(
         "the ledger cannot be written: the disk is full" if full else "the ledger cannot be reached",
-        file=hide_password(url),
+        file=hide_passwords(url),
         path="stores.ledger",
         seen=text,
         allowed="a URL that SQLAlchemy can open, such as sqlite:////folder/ledger.db or postgresql+psycopg://user@host/name",

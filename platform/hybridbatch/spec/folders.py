@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
@@ -45,11 +45,10 @@ def read_record(file: Path, parse: Callable[[str], T]) -> T:
         ) from error
 
 
-def _data_root(text: str) -> Path:
-    content = json.loads(text)
-    if not isinstance(content, dict) or not isinstance(content.get("root"), str):
-        raise ValueError('no {"root": FOLDER}')
-    return Path(content["root"])
+class _DataPlace(BaseModel):
+    """What ``data.json`` of a study holds."""
+
+    root: Path
 
 
 @dataclass(frozen=True)
@@ -140,12 +139,12 @@ class StudyFolder:
         if root is None:
             file.unlink(missing_ok=True)
         else:
-            atomic.write_json(file, {"root": str(root)})
+            atomic.write_text(file, _DataPlace(root=root).model_dump_json() + "\n")
 
     def read_data_root(self) -> Path | None:
         """Return the folder that the study's relative paths of data sets start from; None when none is remembered."""
         file = self.path / "data.json"
-        return read_record(file, _data_root) if file.exists() else None
+        return read_record(file, _DataPlace.model_validate_json).root if file.exists() else None
 
     def trial(self, number: int) -> TrialFolder:
         """Return the folder of trial ``number``."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from hybridbatch.foundation.errors import HybridBatchError, free_megabytes
+from hybridbatch.foundation.passwords import hide_passwords
 from hybridbatch.foundation.registries import DATASETS
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.sources import DataLocation
@@ -100,14 +101,14 @@ def _home(home: HomeFolder) -> Check:
 
 
 def _ledger(url: str) -> Check:
-    from hybridbatch.search.storage import hide_password, open_storage
+    from hybridbatch.search.storage import open_storage
 
     studies = len(open_storage(url).get_all_studies())
-    return Check("ledger", "ok", f"{hide_password(url)}: {studies} studies")
+    return Check("ledger", "ok", f"{hide_passwords(url)}: {studies} studies")
 
 
 def _tracking(url: str, home: HomeFolder) -> Check:
-    from hybridbatch.tracking.quiet import hide_passwords, one_line
+    from hybridbatch.tracking.quiet import one_line
     from hybridbatch.tracking.store import TrackingStore
 
     try:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import HybridBatchError, StoreError
+from hybridbatch.foundation.passwords import hide_passwords
 from hybridbatch.tracking.heat_map import write_heat_map
-from hybridbatch.tracking.quiet import hide_passwords, one_line
+from hybridbatch.tracking.quiet import one_line
 from hybridbatch.tracking.records import (
     PROJECTED_TAG,
     RESULT_TAG,

@@ -1,10 +1,11 @@
-"""MLflow without chatter, without telemetry and without long waits; messages without passwords."""
+"""MLflow without chatter, without telemetry and without long waits."""
 
 from __future__ import annotations
 
 import logging
 import os
-import re
+
+from hybridbatch.foundation.passwords import hide_passwords
 
 _CHATTY = ("mlflow", "alembic", "sqlalchemy.engine", "huey")
 _DEFAULTS = {
@@ -16,8 +17,6 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
-_PASSWORD_IN_URL = re.compile(r"(://[^:/@\s]*):[^\s/'\"]+@")
-_PASSWORD_IN_QUERY = re.compile(r"(?i)\b(password|passwd|pwd|token|secret)=[^&\s'\"]+")
 
 
 def quiet_mlflow() -> None:
@@ -38,11 +37,6 @@ def quiet_mlflow() -> None:
                 logger.removeHandler(handler)
         logger.propagate = True
     logging.getLogger("alembic").setLevel(logging.WARNING)  # a line for each of some 60 migrations otherwise
-
-
-def hide_passwords(text: str) -> str:
-    """Return ``text`` with every password in a URL replaced by ``***``."""
-    return _PASSWORD_IN_QUERY.sub(r"\1=***", _PASSWORD_IN_URL.sub(r"\1:***@", text))
 
 
 def one_line(error: BaseException) -> str:

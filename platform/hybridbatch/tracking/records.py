@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hybridbatch.foundation import atomic, fingerprint
-from hybridbatch.tracking.quiet import hide_passwords
+from hybridbatch.foundation.passwords import hide_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

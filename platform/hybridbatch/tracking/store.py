@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from hybridbatch.foundation.errors import StoreError
-from hybridbatch.tracking.quiet import hide_passwords, quiet_mlflow
+from hybridbatch.foundation.passwords import hide_passwords
+from hybridbatch.tracking.quiet import quiet_mlflow
 from hybridbatch.tracking.records import STUDY_TAG, TRIAL_TAG
 
 if TYPE_CHECKING:

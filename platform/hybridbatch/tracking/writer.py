@@ -9,8 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 from hybridbatch.foundation.errors import HybridBatchError
+from hybridbatch.foundation.passwords import hide_passwords
 from hybridbatch.tracking.projection import project_trial
-from hybridbatch.tracking.quiet import hide_passwords, one_line
+from hybridbatch.tracking.quiet import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
