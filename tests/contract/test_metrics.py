@@ -153,7 +153,7 @@ class TestBiasMetrics:
 
 def test_names_are_known_without_heavy_imports() -> None:
     code = (
-        "import sys; from hybridbatch.metrics.summary_names import summary_names; summary_names();"
+        "import sys; from hybridbatch.spec.objectives import objective_directions; objective_directions();"
         "print(sorted({'torch', 'pyarrow', 'datasets', 'pandas', 'sklearn', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

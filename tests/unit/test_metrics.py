@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hybridbatch.foundation.registries import BIAS_METRICS, RANKING_METRICS
-from hybridbatch.metrics.summary_names import summary_names
+from hybridbatch.spec.objectives import objective_directions
 
 D2, D3, D4 = 1 / math.log2(3), 1 / 2, 1 / math.log2(5)  # discounts of ranks 2, 3 and 4; that of rank 1 is 1
 
@@ -67,8 +67,8 @@ def test_bias_of_one_question(name: str, best_ranks: list[int], own: int, figure
 
 
 def test_summary_names_tell_which_way_is_better() -> None:
-    names = summary_names()
+    names = objective_directions()
     for metric in ("map", "recall1", "recall10", "recall100", "mrr", "ndcg10"):
         assert [names[f"{metric}_{setting}"] for setting in ("mono", "cross", "multi")] == ["maximize"] * 3
     assert names["rank_distance"] == names["rank_distance_normalised"] == "minimize"
-    assert names["own_language_preference"] == "none"
+    assert names["own_language_preference"] is None

@@ -9,7 +9,8 @@ import pytest
 from tests.small_study import content
 
 from hybridbatch.foundation.errors import ExperimentErrors, UserError
-from hybridbatch.spec.experiment import Experiment
+from hybridbatch.search.ledger import identity
+from hybridbatch.spec.experiment import Experiment, Objective
 from hybridbatch.spec.reader import read_content, read_experiment, validate
 
 SMALLEST = """
@@ -164,6 +165,24 @@ def test_an_unknown_key_is_told_with_those_allowed_there(changes: dict[str, Any]
             {"data.report": [{"dataset": "world-facts"}, {"dataset": "world-facts"}]},
             "data.report: a data set is reported twice",
         ),
+        (
+            {"search.objectives": [{"metric": "map_multi"}, {"metric": "map_multi", "direction": "minimize"}]},
+            "search.objectives: an objective stands twice\n  seen:    ['map_multi', 'map_multi']",
+        ),
+        (
+            {"search.objectives": [{"metric": "own_language_preference"}]},
+            "search.objectives.0.direction: own_language_preference has no better direction of its own",
+        ),
+        ({"search.baseline_seeds": [0, 1, 0]}, "search.baseline_seeds: a seed stands twice"),
+        ({"search.baseline_seeds": [0, -1]}, "search.baseline_seeds.1: out of range\n  seen:    -1"),
+        (
+            {"search.baseline_seeds": [0, 1], "search.baselines": {"a": {"training.seed": 3}}},
+            "search.baselines.a: all replicates of this baseline would have one seed",
+        ),
+        (
+            {"search.baselines": {"a": {"data.selection.split": "train"}}},
+            "search.baselines.a: a baseline has the selection set of the others",
+        ),
     ],
 )
 def test_a_wrong_value_is_told_with_what_is_allowed(changes: dict[str, Any], said: str):
@@ -249,6 +268,64 @@ def test_ends_that_the_file_alone_would_refuse_are_accepted_beside_the_other_ran
     ends = {"batches.mix.monolingual": {"uniform": [0, 1]}, "batches.mix.crosslingual": {"uniform": [0, 1]}}
     mix = {"monolingual": 1.0, "crosslingual": 0.0}
     assert validate(content({"search.space": ends, "batches.mix": mix})).batches.mix == mix
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        (
+            {"loss.temperature": {"uniform": [0.1, 0.2], "complement": "loss.temperature"}},
+            "search.space.loss.temperature.complement: the complement is a path that another value is put at",
+        ),
+        (
+            {
+                "batches.mix.english": {"uniform": [0, 1], "complement": "batches.mix.crosslingual"},
+                "batches.mix.crosslingual": {"uniform": [0, 1]},
+            },
+            "search.space.batches.mix.english.complement: the complement is a path",
+        ),
+        (
+            {
+                "batches.mix.english": {"uniform": [0, 1], "complement": "batches.mix.crosslingual"},
+                "batches.mix.monolingual": {"uniform": [0, 1], "complement": "batches.mix.crosslingual"},
+            },
+            "search.space.batches.mix.monolingual.complement: the complement is a path",
+        ),
+        (
+            {"data.selection.split": {"choice": ["dev", "train"]}},
+            "search.space.data.selection.split: the selection set cannot be searched",
+        ),
+        (
+            {"training.warmup": {"uniform": [0.1, 0.2], "complement": "data.selection.dev_share"}},
+            "search.space.training.warmup: the selection set cannot be searched",
+        ),
+    ],
+)
+def test_values_that_would_overwrite_each_other_or_the_selection_set_are_refused(space: dict[str, Any], said: str):
+    assert said in message({"search.space": space})
+
+
+def test_an_objective_takes_the_direction_of_its_metric():
+    metrics = ["map_multi", "rank_distance", {"metric": "own_language_preference", "direction": "minimize"}]
+    objectives = [{"metric": one} if isinstance(one, str) else one for one in metrics]
+    made = validate(content({"search.objectives": objectives}))
+    assert [one.direction for one in made.search.objectives] == ["maximize", "minimize", "minimize"]
+    assert Objective(metric="rank_distance").direction == "minimize"
+
+
+def test_a_direction_that_is_written_out_makes_no_other_experiment():
+    left_out, written = (
+        validate(content({"search.objectives": [{"metric": metric, **direction} for metric, direction in objectives]}))
+        for objectives in (
+            [("map_multi", {}), ("rank_distance", {})],
+            [("map_multi", {"direction": "maximize"}), ("rank_distance", {"direction": "minimize"})],
+        )
+    )
+    assert left_out == written
+    assert identity(left_out) == identity(written)
+    # What the ledgers of existing studies hold must not change.
+    (first, second) = written.model_dump(exclude_defaults=True)["search"]["objectives"]
+    assert (first, second) == ({"metric": "map_multi"}, {"metric": "rank_distance", "direction": "minimize"})
 
 
 def test_baselines_are_tried_in_their_place():

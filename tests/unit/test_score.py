@@ -23,7 +23,7 @@ from hybridbatch.evaluation.score import (
 )
 from hybridbatch.foundation.errors import StoreError, TrialError, UserError
 from hybridbatch.foundation.registries import BIAS_METRICS, DATASETS
-from hybridbatch.metrics.summary_names import summary_names
+from hybridbatch.spec.objectives import objective_directions
 from hybridbatch.spec.sources import DataLocation
 
 
@@ -115,7 +115,7 @@ EXPECTED = {
 def test_every_mean_of_a_small_task() -> None:
     result, table = evaluate_embeddings(TASK, SCORES_QN, CANDIDATES_ND)
     assert result.summary == pytest.approx(EXPECTED, abs=1e-12)
-    assert set(result.summary) == set(summary_names())
+    assert set(result.summary) == set(objective_directions())
     assert result.cells == pytest.approx({"en-en": 19 / 24, "en-de": 3 / 4, "de-en": 1 / 2, "de-de": 3 / 4})
     assert result.multi == pytest.approx({"en": (3 / 4 + 23 / 36) / 2, "de": 7 / 20})
     assert result.bias == {"en": 2.0, "de": 2.0}

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from hybridbatch.foundation.registries import BACKBONES, BATCH_KINDS, DATASETS, PRUNERS, SAMPLERS
 from hybridbatch.spec.names import NAME_PATTERN
+from hybridbatch.spec.objectives import Direction, objective_directions
 from hybridbatch.spec.resources import Resources, Stores
 from hybridbatch.spec.search_space import KEYS, Choice, IntegerRange, LogUniform, Uniform, distribution_name
 from hybridbatch.spec.settings import ChosenFrom, Settings, rejected, unknown_name
@@ -16,6 +17,7 @@ from hybridbatch.spec.sources import SourceSettings
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
 
 Source = Annotated[SourceSettings, ChosenFrom(DATASETS, "dataset")]
 
@@ -130,22 +132,44 @@ class Training(Settings):
     clip_norm: Positive | None = 1.0
     evaluate_every: Count = 100
     early_stopping: EarlyStopping | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     threads: Count = 1
 
 
 class Objective(Settings):
-    """A measure of the selection set, and which way is better."""
+    """A measure of the selection set, and which way is better.
+
+    Attributes:
+        metric: The measure.
+        direction: Which way is better; left out, that of the measure: ``maximize`` for ``map_multi``, ``minimize`` for
+            ``rank_distance``. ``own_language_preference`` has none of its own, so that it must be given.
+    """
 
     metric: str
-    direction: Literal["maximize", "minimize"] = "maximize"
+    direction: Direction = "maximize"  # for the ledger, which leaves out what stands at this value; see _own_direction
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_direction(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "direction" not in content:
+            metric = content.get("metric")
+            directions = objective_directions()
+            if isinstance(metric, str) and metric in directions:
+                direction = directions[metric]
+                if direction is None:
+                    raise rejected(
+                        f"{metric} has no better direction of its own",
+                        at="direction",
+                        allowed="maximize or minimize",
+                        remedy="say which way the search is to go, or choose another metric",
+                    )
+                return {**content, "direction": direction}
+        return content
 
     @field_validator("metric")
     @classmethod
     def _known(cls, metric: str) -> str:
-        from hybridbatch.spec.objectives import objective_names  # here: the registries import this module's kin
-
-        names = objective_names()
+        names = objective_directions()
         if metric not in names:
             raise unknown_name("metric", metric, names)
         return metric
@@ -183,12 +207,73 @@ class Search(Settings):
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=3)] = (Objective(metric="map_multi"),)
     space: dict[str, AnyDistribution] = {}
     baselines: dict[str, dict[str, Any]] = {}
-    baseline_seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    baseline_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     sampler: Annotated[Settings, ChosenFrom(SAMPLERS, "kind")] = Field(
         default_factory=lambda: SAMPLERS.get("tpe")(kind="tpe")
     )
     pruner: Annotated[Settings, ChosenFrom(PRUNERS, "kind")] | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
+
+    @field_validator("objectives")
+    @classmethod
+    def _each_metric_once(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        names = [objective.metric for objective in objectives]
+        if len(set(names)) < len(names):
+            raise rejected("an objective stands twice", seen=names, allowed="each metric once")
+        return objectives
+
+    @field_validator("baseline_seeds")
+    @classmethod
+    def _each_seed_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            problem = "a seed stands twice: equal trials would make the seed noise look smaller than it is"
+            raise rejected(problem, seen=list(seeds), allowed="each seed once")
+        return seeds
+
+    @model_validator(mode="after")
+    def _each_path_is_set_once(self) -> Search:
+        complements: dict[str, str] = {}
+        for path, distribution in self.space.items():
+            complement = distribution.complement
+            if complement is None:
+                continue
+            other = path if complement in self.space else complements.get(complement)
+            if other is not None:
+                raise rejected(
+                    "the complement is a path that another value is put at",
+                    at=f"space.{path}.complement",
+                    seen=complement,
+                    allowed="a path that is neither searched nor the complement of another one",
+                )
+            complements[complement] = path
+        for path in (*self.space, *complements):
+            if _chooses(path, "data.selection"):
+                raise rejected(
+                    "the selection set cannot be searched: objectives of different sets do not compare",
+                    at=f"space.{path if path in self.space else complements[path]}",
+                    seen=path,
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _baselines_differ_by_seed_alone(self) -> Search:
+        for name, values in self.baselines.items():
+            if any(_chooses(path, "data.selection") for path in values):
+                problem = "a baseline has the selection set of the others: objectives of different sets do not compare"
+                raise rejected(problem, at=f"baselines.{name}", seen=values)
+            if "training.seed" in values and len(self.baseline_seeds) > 1:
+                raise rejected(
+                    "all replicates of this baseline would have one seed",
+                    at=f"baselines.{name}",
+                    seen=values,
+                    allowed="seeds under search.baseline_seeds, or one baseline seed alone",
+                )
+        return self
+
+
+def _chooses(path: str, part: str) -> bool:
+    """Return whether a value put at ``path`` changes ``part`` of the file."""
+    return f"{path}.".startswith(f"{part}.") or f"{part}.".startswith(f"{path}.")
 
 
 class Experiment(Settings):

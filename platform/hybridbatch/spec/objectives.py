@@ -1,13 +1,25 @@
-"""What a search may optimise: every measure that an evaluation gives."""
+"""What a search may optimise: every measure that an evaluation gives, and which way is better."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from hybridbatch.foundation.registries import BIAS_METRICS, RANKING_METRICS
 
-SETTINGS = ("mono", "cross", "multi")
+Direction = Literal["maximize", "minimize"]
+
+_OF_BIAS: dict[str, Direction | None] = {"lower": "minimize", "higher": "maximize", "none": None}
 
 
-def objective_names() -> tuple[str, ...]:
-    """Return the names of all measures, such as ``map_multi`` and ``rank_distance``."""
-    ranking = (f"{name}_{setting}" for name in RANKING_METRICS.entries() for setting in SETTINGS)
-    return (*ranking, *BIAS_METRICS.entries())
+def objective_directions() -> dict[str, Direction | None]:
+    """Return every measure by name with the direction in which it gets better.
+
+    ``map_multi`` gives ``maximize``, ``rank_distance`` gives ``minimize``. A measure whose aim lies in between, such as
+    ``own_language_preference``, gives None: as an objective it needs a direction.
+    """
+    names: dict[str, Direction | None] = {}
+    for metric in RANKING_METRICS.entries().values():
+        names.update(dict.fromkeys(metric.summary_names, "maximize"))
+    for bias in BIAS_METRICS.entries().values():
+        names[bias.name] = _OF_BIAS[bias.direction]
+    return names

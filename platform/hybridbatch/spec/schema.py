@@ -11,7 +11,7 @@ from pydantic_core import core_schema
 
 from hybridbatch.foundation.registries import BATCH_KINDS
 from hybridbatch.spec.experiment import Experiment
-from hybridbatch.spec.objectives import objective_names
+from hybridbatch.spec.objectives import objective_directions
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -31,7 +31,9 @@ def experiment_schema() -> dict[str, Any]:
             chosen["properties"][key] = {**chosen["properties"].get(key, {}), "const": name}
             chosen["required"] = sorted({*chosen.get("required", ()), key})
     definitions["Batches"]["properties"]["mix"]["propertyNames"] = {"enum": list(BATCH_KINDS.entries())}
-    definitions["Objective"]["properties"]["metric"]["enum"] = list(objective_names())
+    objective = definitions["Objective"]["properties"]
+    objective["metric"]["enum"] = list(objective_directions())
+    del objective["direction"]["default"]  # it depends on the metric
     return {"$schema": DIALECT, **schema, "title": "hybridbatch experiment"}
 
 
