@@ -17,7 +17,8 @@ class SuccessiveHalvingSettings(Settings):
     """Asynchronous successive halving, stopping variant (Li et al., arXiv 1810.05934).
 
     Rungs lie at ``minimum_steps * reduction ** k`` steps. At a rung a trial goes on if it is among the best
-    ``1 / reduction`` of the trials that reached this rung so far; the first at a rung always goes on.
+    ``1 / reduction`` of the trials that reached this rung so far; the first at a rung always goes on. This is
+    the rule of Optuna's pruner; Ray Tune's scheduler cuts at the percentile of that share instead.
 
     Attributes:
         minimum_steps: Steps that every trial gets.
