@@ -89,6 +89,17 @@ def test_the_grid_lists_every_combination_once_in_the_order_of_the_file() -> Non
     ]
 
 
+def test_a_grid_too_large_to_be_listed_is_never_listed() -> None:
+    space = {"training.seed": {"integer": [0, 10**9]}, "training.steps": {"integer": [1, 10**9]}}
+    huge = {"search.sampler": {"kind": "grid"}, "search.space": space}
+    grid = planned_trials(experiment({**huge, "search.trials": 3})).grid
+    assert [tuple(point.values()) for point in grid] == [(0, 1), (0, 2), (0, 3)]
+    for trials, place in ((None, "search.space"), (10**7, "search.trials")):
+        with pytest.raises(UserError, match="more points than a study holds") as refused:
+            planned_trials(experiment({**huge, "search.trials": trials}))
+        assert refused.value.path == place
+
+
 def pruner_of(kind: str, **changes: int) -> Any:
     return PRUNERS.get(kind)(kind=kind, **changes)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,9 @@ from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.samplers.grid import GridSettings
 from hybridbatch.spec import overrides
 from hybridbatch.spec.experiment import Experiment
+from hybridbatch.spec.search_space import AnyDistribution
+
+LARGEST_GRID = 100_000  # trials; the ledger is read as a whole before each
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ def planned_trials(experiment: Experiment, trials: int | None = None) -> Planned
         trials: Searched trials, in place of ``search.trials``.
 
     Raises:
-        UserError: If the number of trials is missing, or a grid has a range without a list of values.
+        UserError: If the number of trials is missing, a grid has a range without a list of values, or is far too
+            large.
     """
     search = experiment.search
     baselines = tuple(
@@ -54,11 +60,7 @@ def planned_trials(experiment: Experiment, trials: int | None = None) -> Planned
     wanted = search.trials if trials is None else trials
     grid: tuple[dict[str, Any], ...] = ()
     if isinstance(search.sampler, GridSettings):
-        try:
-            points = search.sampler.points(dict(search.space))
-        except TypeError as error:
-            raise UserError(str(error), path="search.sampler") from error
-        grid = tuple(points[:wanted])
+        grid = _grid(search.sampler, search.space, wanted)
         searched = len(grid)
     elif wanted is not None:
         searched = wanted
@@ -78,6 +80,27 @@ def planned_trials(experiment: Experiment, trials: int | None = None) -> Planned
             remedy="name a range under search.space, or several seeds: `training.seed: {choice: [0, 1]}`",
         )
     return PlannedTrials(baselines, grid, len(baselines) + searched)
+
+
+def _grid(
+    sampler: GridSettings, space: Mapping[str, AnyDistribution], wanted: int | None
+) -> tuple[dict[str, Any], ...]:
+    """Return the first ``wanted`` points of the grid, all of them when None."""
+    try:
+        size = sampler.size(space)
+    except TypeError as error:
+        raise UserError(str(error), path="search.sampler") from error
+    searched = size if wanted is None else min(size, wanted)
+    if searched > LARGEST_GRID:
+        raise UserError(
+            "the grid has more points than a study holds trials",
+            path="search.space" if wanted is None else "search.trials",
+            seen=f"{searched:,} points",
+            allowed=f"at most {LARGEST_GRID:,}",
+            remedy="list fewer values, say with search.trials how many of the first points to try, "
+            "or take another sampler",
+        )
+    return tuple(itertools.islice(sampler.points(space), searched))
 
 
 def resolve(experiment: Experiment, plan: PlannedTrials, number: int, params: dict[str, Any]) -> Experiment:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hybridbatch.foundation.registries import SAMPLERS
@@ -24,33 +24,47 @@ class GridSettings(Settings):
 
     kind: str
 
-    def points(self, space: dict[str, AnyDistribution]) -> list[dict[str, Any]]:
-        """Return all combinations.
+    def points(self, space: Mapping[str, AnyDistribution]) -> Iterator[dict[str, Any]]:
+        """Return an iterator over all combinations; the last path varies fastest.
 
         Raises:
             TypeError: If a path has a real-valued distribution, of which there is no list.
         """
-        axes: list[list[Any]] = []
-        for path, distribution in space.items():
-            if isinstance(distribution, Choice):
-                axes.append(list(distribution.choice))
-            elif isinstance(distribution, IntegerRange):
-                low, high = distribution.integer
-                axes.append(list(range(low, high + 1)))
-            else:
-                raise TypeError(f"the grid sampler needs choice or integer, but search.space.{path} is a real range")
-        return [dict(zip(space, values, strict=True)) for values in itertools.product(*axes)]
+        axes = _axes(space)  # at once, not when the first point is asked for
+        return (_point(axes, number) for number in range(self.size(space)))
 
-    def size(self, space: dict[str, AnyDistribution]) -> int:
-        """Return the number of combinations, without listing them."""
-        return math.prod(
-            len(one.choice) if isinstance(one, Choice) else one.integer[1] - one.integer[0] + 1
-            for one in space.values()
-            if isinstance(one, Choice | IntegerRange)
-        )
+    def size(self, space: Mapping[str, AnyDistribution]) -> int:
+        """Return the number of combinations, without listing them.
+
+        Raises:
+            TypeError: As :meth:`points`.
+        """
+        return math.prod(len(values) for values in _axes(space).values())
 
     def build(self, seed: int, space: dict[str, AnyDistribution]) -> optuna.samplers.BaseSampler:
         """Return a sampler for values that the grid does not fix; the ledger gives each trial its grid point."""
         from optuna.samplers import RandomSampler
 
         return RandomSampler(seed=seed)
+
+
+def _axes(space: Mapping[str, AnyDistribution]) -> dict[str, Sequence[Any]]:
+    """Return the values of each path; whole numbers as a range, which takes no memory however long it is."""
+    axes: dict[str, Sequence[Any]] = {}
+    for path, distribution in space.items():
+        if isinstance(distribution, Choice):
+            axes[path] = distribution.choice
+        elif isinstance(distribution, IntegerRange):
+            axes[path] = range(distribution.integer[0], distribution.integer[1] + 1)
+        else:
+            raise TypeError(f"the grid sampler needs choice or integer, but search.space.{path} is a real range")
+    return axes
+
+
+def _point(axes: Mapping[str, Sequence[Any]], number: int) -> dict[str, Any]:
+    """Return a combination by its number, of which each axis is a digit."""
+    values: list[Any] = []
+    for axis in reversed(axes.values()):
+        number, digit = divmod(number, len(axis))
+        values.append(axis[digit])
+    return dict(zip(axes, reversed(values), strict=True))
