@@ -41,7 +41,7 @@ def stopped(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("hybridbatch.search.local.run_local", interrupt)
+        patched.setattr("hybridbatch.terminal.study_run.run_local", interrupt)
         done = command_line("run", write_file(tmp_path, SHORT), "--home", home.path, "--data", ".", "--local")
     assert done.code == 130, done
     return home, done.out

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybridbatch.foundation.errors import StoreError
+from hybridbatch.foundation.errors import StoreError, UserError
 from hybridbatch.search.session import StudySession
+from hybridbatch.spec.resources import Resources
 from hybridbatch.spec.trial import Rung
 
 
@@ -24,11 +25,36 @@ class _Verdicts:
         return goes_on
 
 
+def local_device(resources: Resources) -> str:
+    """Return where trials run in this process: on a GPU when the experiment asks for one.
+
+    Raises:
+        UserError: If it asks for one and there is none.
+    """
+    if resources.gpus_per_worker == 0:
+        return "cpu"
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError(
+            "no GPU can be used here",
+            path="resources.gpus_per_worker",
+            seen=resources.gpus_per_worker,
+            allowed="0 on a machine without a GPU that torch can use",
+            remedy="set it to 0 (the study stays the same), or look with `hybridbatch doctor` at what torch sees",
+        )
+    return "cuda:0"  # as Ray Train names the one it gives to a worker
+
+
 def run_local(session: StudySession, device: str = "cpu") -> None:
     """Run trials until none is left for this driver.
 
     The same trial gives the same figures as on a Ray cluster; ``resources.workers`` is not looked at, since the global
     batch does not depend on it.
+
+    Args:
+        session: The study.
+        device: Where to train, such as what :func:`local_device` returns.
 
     Raises:
         StoreError: If the accelerator is of no use any more in this process.

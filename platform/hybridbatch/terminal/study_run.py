@@ -8,6 +8,7 @@ from rich.console import Console
 
 from hybridbatch.report.collect import collect
 from hybridbatch.report.tables import comparison
+from hybridbatch.search.local import local_device, run_local
 from hybridbatch.search.session import StudySession
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder
@@ -44,13 +45,14 @@ def run_study(
     with quiet_terminal(log, verbose) as console, stopping_cleanly():
         console.print(f"[bold]{experiment.name}[/]  {experiment.question}", highlight=False)
         table = LiveTable(experiment, console)
+        device = local_device(experiment.resources) if local else None
         with console.status("opening the stores"):
             session = StudySession(experiment, home, data_root, trials, table)
         interrupted = False
         try:
             table.count(session.counts())
             with table:
-                _drive(session, local, address)
+                _drive(session, device, address)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -62,11 +64,9 @@ def run_study(
         return _closing_words(session, console, log, interrupted, resume)
 
 
-def _drive(session: StudySession, local: bool, address: str | None) -> None:
-    if local:
-        from hybridbatch.search.local import run_local
-
-        run_local(session)
+def _drive(session: StudySession, device: str | None, address: str | None) -> None:
+    if device is not None:
+        run_local(session, device)
     else:
         from hybridbatch.cluster.driver import run_on_ray
 
