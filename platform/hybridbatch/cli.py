@@ -35,7 +35,7 @@ Home = Annotated[
 ]
 DataRoot = Annotated[
     Optional[Path],
-    typer.Option("--data", envvar="HYBRIDBATCH_DATA", help="Folder that relative paths of data sets start from."),
+    typer.Option("--data", envvar="HYBRIDBATCH_DATA", help="Folder that relative paths of data and models start from."),
 ]
 File = Annotated[Path, typer.Argument(help="The experiment file (YAML).")]
 Study = Annotated[str, typer.Argument(help="Name of a study in the home folder.")]

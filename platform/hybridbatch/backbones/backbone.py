@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from hybridbatch.spec.settings import Settings
 
 if TYPE_CHECKING:
     from hybridbatch.backbones.encoders.text_encoder import TextEncoder
+    from hybridbatch.spec.sources import DataLocation
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class BackboneSettings(Settings):
         passage_prefix: Put before every passage (the paper: "Passage:").
         question_tokens: Longest question in tokens, special tokens included; longer ones are cut.
         passage_tokens: Longest passage in tokens.
+        random_weights: Whether the weights of :meth:`encoder` follow the seed; a fact of the class, no setting.
     """
+
+    random_weights: ClassVar[bool] = True
 
     kind: str
     question_prefix: str = "Query: "
@@ -54,6 +58,18 @@ class BackboneSettings(Settings):
     def encoder(self, tokenizer: Any) -> TextEncoder:
         """Return a new encoder; random weights follow torch's global generator, seeded by the caller."""
         raise TypeError(f"{type(self).__name__} must say how its encoder is made")
+
+    def located(self, location: DataLocation) -> BackboneSettings:
+        """Return these settings with the names of local files as they are on this machine.
+
+        Raises:
+            UserError: If it cannot be said which file is meant.
+        """
+        return self
+
+    def provenance(self) -> dict[str, str]:
+        """Return what is known of where the weights come from, beyond these settings."""
+        return {}
 
 
 PoolingName = Literal["mean", "cls", "max", "last"]

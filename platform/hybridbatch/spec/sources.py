@@ -21,7 +21,7 @@ class DataLocation:
     """Where data lies on this machine; never part of what identifies a trial.
 
     Attributes:
-        root: The folder that relative paths of data sets start from (``HYBRIDBATCH_DATA``).
+        root: The folder that relative paths of data sets and model folders start from (``HYBRIDBATCH_DATA``).
         cache: The folder of memory-mapped copies, safe to delete.
     """
 

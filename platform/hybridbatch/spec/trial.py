@@ -114,7 +114,8 @@ class TrialResult(Record):
         report: Results on the report sets by data set; empty unless complete.
         mixture: What the batches held.
         seconds: Wall time by part: ``train``, ``evaluate``, ``total``.
-        provenance: Git revision, packages, fingerprints of data and tokenizer, threads, device.
+        provenance: Git revision, packages, fingerprints of data and tokenizer, commit of the pretrained
+            weights, threads, device.
         leakage: What is known of text shared between training and report sets.
         started: ISO 8601 time in UTC.
         first_step: When the attempt that finished the trial began its first optimizer step, ISO 8601 time in UTC; None

@@ -296,7 +296,8 @@ class TrialRun:
         data = self.workshop.data(self.experiment.data).fingerprints()
         _, tokenizer = self.workshop.tokenizer(self.experiment)
         made = {"threads": self.settings.threads, "workers": self.shard.workers, "device": self.device}
-        return {**provenance(), "data": data, "tokenizer": tokenizer, **made}
+        backbone = self.workshop.backbone(self.experiment).provenance()
+        return {**provenance(), "data": data, "tokenizer": tokenizer, "backbone": backbone, **made}
 
 
 def _now() -> str:

@@ -101,9 +101,13 @@ class Workshop:
             leakage=(*settings.leakage, *(refuse_overlap(find_overlap(train, report), allowed) if report else ())),
         )
 
+    def backbone(self, experiment: Experiment) -> BackboneSettings:
+        """Return the backbone of an experiment, with local files where this machine has them."""
+        return cast(BackboneSettings, experiment.backbone).located(self.location)
+
     def tokenizer(self, experiment: Experiment) -> tuple[Any, str]:
         """Return the tokenizer of an experiment and its fingerprint."""
-        backbone = cast(BackboneSettings, experiment.backbone)
+        backbone = self.backbone(experiment)
 
         def load() -> tuple[Any, str]:
             data = self.data(experiment.data)
@@ -141,7 +145,7 @@ class Workshop:
     def _pair_of_stores(
         self, experiment: Experiment, questions: Any, passages: Any, content: str
     ) -> tuple[TokenStore, TokenStore]:
-        backbone = cast(BackboneSettings, experiment.backbone)
+        backbone = self.backbone(experiment)
         tokenizer, tokenizer_id = self.tokenizer(experiment)
         sides = (
             (questions, ("query", "text"), backbone.question_prefix, backbone.question_tokens),
