@@ -90,11 +90,15 @@ def encode_with_model(
 def _prepared(
     model: str, source: SourceSettings, location: DataLocation, prefixes: tuple[str | None, str | None]
 ) -> tuple[nn.Module, TokenisedTask]:
+    from hybridbatch.backbones.encoders.text_encoder import most_tokens
+
     task = source.task(location)
     backbone = from_folder_or_name(model)
     tokenizer = backbone.tokenizer(TrainingText("", lambda: (), location.cache))
     encoder = backbone.encoder(tokenizer)
-    longest = getattr(encoder.body.config, "max_position_embeddings", backbone.passage_tokens)
+    longest = most_tokens(encoder.body)
+    if longest is None:
+        longest = getattr(encoder.body.config, "max_position_embeddings", backbone.passage_tokens)
     if longest < 1:
         raise UserError("the model states no positions", file=model, seen=longest)
     identity = tokenizer_fingerprint(tokenizer)

@@ -47,6 +47,7 @@ class Trainer:
         settings = experiment.training
         self.experiment, self.shard, self.device = experiment, shard, device
         torch.set_num_threads(settings.threads)
+        encoder = workshop.encoder(experiment)  # before the texts: it says in no time which lengths it takes
         self.tokens = workshop.training_tokens(experiment)
         pair_sets = workshop.data(experiment.data).pair_sets
         self.plan = BatchPlan(
@@ -56,9 +57,7 @@ class Trainer:
             size_exponent=experiment.data.size_exponent,
             seed=settings.seed,
         )
-        self.model = DualEncoder(
-            workshop.encoder(experiment), experiment.loss.temperature, experiment.loss.learn_temperature
-        ).to(device)
+        self.model = DualEncoder(encoder, experiment.loss.temperature, experiment.loss.learn_temperature).to(device)
         self.optimizer = make_optimizer(self.model, settings)
         self._wrapped: nn.Module = self.model
         if shard.workers > 1:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from hybridbatch.backbones.backbone import BackboneSettings, TrainingText
+from hybridbatch.backbones.encoders.text_encoder import most_tokens
 from hybridbatch.batching.plan import PairSet
 from hybridbatch.datasets.parallel_pairs import ParallelPairs
 from hybridbatch.datasets.retrieval_task import RetrievalTask
@@ -166,14 +167,20 @@ class Workshop:
         return first, second
 
     def encoder(self, experiment: Experiment) -> nn.Module:
-        """Return a new encoder for one trial: weights as pretrained, or random after the trial's seed."""
-        backbone = cast(BackboneSettings, experiment.backbone)
+        """Return a new encoder for one trial: weights as pretrained, or random after the trial's seed.
+
+        Raises:
+            UserError: If it cannot be loaded, or has too few positions for the texts asked for.
+        """
+        backbone = self.backbone(experiment)
         tokenizer, _ = self.tokenizer(experiment)
         seed = derive_seed(experiment.training.seed, "weights")
 
         def build() -> nn.Module:
             torch.manual_seed(seed)
-            return backbone.encoder(tokenizer)
+            encoder = backbone.encoder(tokenizer)
+            _refuse_too_many_tokens(backbone, most_tokens(encoder.body))
+            return encoder
 
         return copy.deepcopy(self._keep("encoder", f"{_key(experiment)} {seed}", build))
 
@@ -185,6 +192,14 @@ class Workshop:
                 kept.popitem(last=False)
         kept.move_to_end(key)
         return cast(T, kept[key])
+
+
+def _refuse_too_many_tokens(backbone: BackboneSettings, most: int | None) -> None:
+    for side in ("question_tokens", "passage_tokens"):
+        asked = getattr(backbone, side)
+        if most is not None and asked > most:
+            problem = "the model has fewer positions than that"
+            raise UserError(problem, path=f"backbone.{side}", seen=asked, allowed=f"at most {most}")
 
 
 def _key(experiment: Experiment) -> str:

@@ -34,6 +34,17 @@ def pool(states_BTH: Tensor, mask_BT: Tensor, pooling: Pooling) -> Tensor:
     return (states_BTH * mask_BT1).sum(dim=1) / mask_BT1.sum(dim=1)
 
 
+def most_tokens(body: nn.Module) -> int | None:
+    """Return the longest text in tokens for which a transformer has a learnt position each, None when it has none.
+
+    Those of RoBERTa's kin (XLM-R, MPNet) count positions from the padding id on, so that fewer texts fit than rows.
+    """
+    for name, module in body.named_modules():
+        if name.rsplit(".", 1)[-1] in ("position_embeddings", "wpe") and isinstance(module, nn.Embedding):
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return None
+
+
 class TextEncoder(nn.Module):
     """Token ids to embeddings of unit length.
 
