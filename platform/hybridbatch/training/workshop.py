@@ -174,7 +174,8 @@ class Workshop:
         """
         backbone = self.backbone(experiment)
         tokenizer, _ = self.tokenizer(experiment)
-        seed = derive_seed(experiment.training.seed, "weights")
+        # All seeds share pretrained weights; one seed for all, since transformers fills what a file lacks at random.
+        seed = derive_seed(experiment.training.seed if backbone.random_weights else 0, "weights")
 
         def build() -> nn.Module:
             torch.manual_seed(seed)
