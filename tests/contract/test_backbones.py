@@ -237,6 +237,67 @@ def _broken_note(folder: Path) -> None:
     (folder / "hybridbatch.json").write_text("{")
 
 
+def _note_with_an_unknown_key(folder: Path) -> None:
+    (folder / "hybridbatch.json").write_text('{"pooling": "mean", "query_prefix": "Q: "}')
+
+
+def _note_without_pooling(folder: Path) -> None:
+    (folder / "hybridbatch.json").write_text("{}")
+
+
+def _note_that_is_a_list(folder: Path) -> None:
+    (folder / "hybridbatch.json").write_text("[]")
+
+
+def _config_that_is_a_list(folder: Path) -> None:
+    (folder / "config.json").write_text("[]")
+
+
+def _modules_that_are_a_mapping(folder: Path) -> None:
+    (folder / "modules.json").write_text('{"0": {"type": "Transformer", "path": ""}}')
+
+
+def _module_without_a_path(folder: Path) -> None:
+    (folder / "modules.json").write_text('[{"type": "sentence_transformers.models.Transformer"}]')
+
+
+def _length_in_words(folder: Path) -> None:
+    (folder / "hybridbatch.json").unlink()
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": "many"}')
+
+
+def _prompts_that_are_a_list(folder: Path) -> None:
+    (folder / "hybridbatch.json").unlink()
+    (folder / "config_sentence_transformers.json").write_text('{"prompts": ["query: "]}')
+
+
+def _pooling_that_is_a_list(folder: Path) -> None:
+    _with_part(folder, "Pooling", "[]")
+
+
+def _pooling_by_number(folder: Path) -> None:
+    _with_part(folder, "Pooling", '{"pooling_mode": 3}')
+
+
+def _dense_layer_without_sizes(folder: Path) -> None:
+    _with_part(folder, "Dense", "{}")
+
+
+def _dense_layer_of_another_size(folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    _with_part(folder, "Dense", '{"in_features": 16, "out_features": 5}')
+    save_file({"linear.weight": torch.zeros(4, 16)}, folder / "1_Dense" / "model.safetensors")
+
+
+def _with_part(folder: Path, kind: str, config: str) -> None:
+    (folder / f"1_{kind}").mkdir()
+    (folder / f"1_{kind}" / "config.json").write_text(config)
+    parts = [{"type": "sentence_transformers.models.Transformer", "path": ""}]
+    parts.append({"type": f"sentence_transformers.models.{kind}", "path": f"1_{kind}"})
+    (folder / "modules.json").write_text(json.dumps(parts))
+
+
 def _no_tokenizer(folder: Path) -> None:
     for file in folder.glob("*token*"):
         file.unlink()
@@ -246,7 +307,7 @@ def _no_tokenizer(folder: Path) -> None:
     ("damage", "said"),
     [
         (_no_folder, "cannot be loaded"),
-        (_broken_config, "cannot be loaded"),
+        (_broken_config, "/config.json: cannot be read as JSON"),
         (_no_config, "cannot be loaded"),
         (_cut_weights, "the model cannot be loaded"),
         (_empty_weights, "the model cannot be loaded"),
@@ -255,6 +316,18 @@ def _no_tokenizer(folder: Path) -> None:
         (_tokenizer_with_more_tokens, "the tokenizer does not match the weights"),
         (_broken_note, "cannot be read as JSON"),
         (_no_tokenizer, "the tokenizer cannot be loaded"),
+        (_note_with_an_unknown_key, "/hybridbatch.json -> query_prefix: not what this file"),
+        (_note_without_pooling, "/hybridbatch.json -> pooling: not what this file"),
+        (_note_that_is_a_list, "/hybridbatch.json: not what this file"),
+        (_config_that_is_a_list, "/config.json: not what this file"),
+        (_modules_that_are_a_mapping, "/modules.json: not what this file"),
+        (_module_without_a_path, "/modules.json -> 0.path: not what this file"),
+        (_length_in_words, "/sentence_bert_config.json -> max_seq_length: not what this file"),
+        (_prompts_that_are_a_list, "/config_sentence_transformers.json -> prompts: not what this file"),
+        (_pooling_that_is_a_list, "/1_Pooling/config.json: not what this file"),
+        (_pooling_by_number, "/1_Pooling/config.json: this pooling is not supported"),
+        (_dense_layer_without_sizes, "/1_Dense/config.json -> in_features: not what this file"),
+        (_dense_layer_of_another_size, "/1_Dense: the dense layer cannot be loaded"),
     ],
 )
 def test_a_broken_model_folder_is_refused_with_its_name(

@@ -34,7 +34,7 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
     """
     from transformers import AutoTokenizer
 
-    folder = transformer_folder(model_folder(name, revision))
+    folder = _readable_transformer(model_folder(name, revision))
     with readable_loading_errors(name, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what a folder without a vocabulary gives
@@ -60,7 +60,7 @@ def load_encoder(
     from transformers import AutoConfig, AutoModel
 
     whole = model_folder(name, revision)
-    folder = transformer_folder(whole)
+    folder = _readable_transformer(whole)
     with readable_loading_errors(name, "model"):
         config = AutoConfig.from_pretrained(folder)
         if dropout is not None:
@@ -97,6 +97,13 @@ def save_encoder(encoder: TextEncoder, tokenizer: Any, note: dict[str, Any], fol
         atomic.write_json(draft / NOTE, {**note, "pooling": encoder.pooling})
         for index, layer in enumerate(encoder.dense):
             _save_dense_layer(layer, draft / f"dense-{index}")
+
+
+def _readable_transformer(whole: Path) -> Path:
+    folder = transformer_folder(whole)
+    if (folder / "config.json").exists():
+        read_as(dict[str, Any], folder / "config.json")  # here a broken one is named; transformers would not
+    return folder
 
 
 def _pooling_and_dense(folder: Path) -> tuple[PoolingName | None, list[nn.Module]]:
