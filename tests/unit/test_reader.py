@@ -101,6 +101,8 @@ def test_json_is_read_too(tmp_path: Path, experiment_file: Path):
         (b"!!python/object:os.system {}", "not YAML: could not determine a constructor"),
         (b"- a\n", ": an experiment file is a mapping\n  seen:    ['a']\n  allowed: key: value lines"),
         (b"", ": an experiment file is a mapping"),
+        (b"a: &a {b: *a}\n", ": a value contains itself, or values lie too deep in one another\n  mend: "),
+        (b"a: " + b"[" * 3000 + b"]" * 3000, ": a value contains itself, or values lie too deep in one another"),
     ],
 )
 def test_what_is_no_yaml_is_refused_with_its_place(experiment_file: Path, text: bytes, said: str):

@@ -95,6 +95,8 @@ def read_content(file: Path) -> Any:
         raise UserError(
             "not YAML: a character that no text holds", file=file, path=place, seen=error.character
         ) from error
+    except RecursionError as error:
+        raise _endless(file) from error
 
 
 def validate(content: Any, file: Path | None = None) -> Experiment:
@@ -107,7 +109,7 @@ def validate(content: Any, file: Path | None = None) -> Experiment:
         raise UserError("an experiment file is a mapping", file=file, seen=content, allowed="key: value lines")
     try:
         # Strict pydantic takes lists for tuples from JSON alone.
-        experiment = Experiment.model_validate_json(json.dumps(content, default=str))
+        experiment = Experiment.model_validate_json(_as_json(content, file))
     except ValidationError as error:
         raise _together(validation_messages(error, Experiment), file) from error
     problems = list(overrides.refused(experiment))
@@ -131,12 +133,24 @@ def read_source(dataset: str, settings: Mapping[str, str]) -> SourceSettings:
     for name, text in settings.items():
         try:
             content[name] = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, RecursionError) as error:
             raise UserError("not YAML", file=dataset, path=name, seen=text) from error
     try:
-        return kind.model_validate_json(json.dumps(content, default=str))
+        return kind.model_validate_json(_as_json(content, Path(dataset)))
     except ValidationError as error:
         raise _together(validation_messages(error, kind), Path(dataset)) from error
+
+
+def _as_json(content: Any, file: Path | None) -> str:
+    try:
+        return json.dumps(content, default=str)
+    except (ValueError, RecursionError) as error:
+        raise _endless(file) from error
+
+
+def _endless(file: Path | None) -> UserError:
+    remedy = "an alias (*name) must not stand inside the value that its anchor (&name) marks"
+    return UserError("a value contains itself, or values lie too deep in one another", file=file, remedy=remedy)
 
 
 def _together(problems: Iterable[HybridBatchError], file: Path | None) -> ExperimentErrors:
