@@ -15,6 +15,7 @@ import torch
 from huggingface_hub import constants
 from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import save_file
+from tests.tiny_trial import make_workshop, run
 
 from hybridbatch.backbones.backbone import TrainingText
 from hybridbatch.backbones.encoders import hub
@@ -146,3 +147,11 @@ def test_only_what_is_read_is_fetched(folder: Path, tmp_path: Path, monkeypatch:
     hub._snapshot.cache_clear()
     assert embeddings(from_folder_or_name(NAME), tmp_path).shape == (len(TEXTS), 5)
     assert fetched == {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_a_trial_records_the_commit_of_its_pretrained_weights(folder: Path, cache: Path, tmp_path: Path):
+    put(folder, cache)
+    backbone = {"kind": "huggingface", "name": NAME, "question_tokens": 24, "passage_tokens": 24}
+    result = run(make_workshop(tmp_path), tmp_path / "trial", {"backbone": backbone, "training.steps": 2})
+    assert result.state == "complete"
+    assert result.provenance["backbone"] == {"revision": COMMIT}
