@@ -227,6 +227,26 @@ def test_the_two_exponents_by_hand(exponent: float, expected: int):
     assert sum(plan.batch(step).dataset for step in range(400)) == pytest.approx(expected, abs=2)
 
 
+@pytest.mark.parametrize("kind", ["monolingual", "same-language", "multilingual"])
+def test_an_item_counts_for_the_size_of_its_set_in_whichever_language_it_is(kind: str):
+    parallel = full_set(60, ("de", "en", "es"), "parallel")
+    apart = PairSet("apart", ("de", "en", "es"), np.repeat(np.array([1, 2, 4], np.uint64), 60))  # 60 in each language
+    plan = BatchPlan([parallel, apart], size=4, mix={kind: 1.0}, size_exponent=1, seed=0)
+    assert sum(plan.batch(step).dataset for step in range(400)) == pytest.approx(300, abs=2)
+
+
+def test_items_that_only_a_language_too_small_for_a_batch_has_do_not_count():
+    alone = PairSet("alone", ("de", "en"), np.repeat(np.array([1, 2], np.uint64), [3, 20]))
+    plan = BatchPlan([full_set(60), alone], size=4, mix={"monolingual": 1.0}, size_exponent=1, seed=0)
+    assert sum(plan.batch(step).dataset for step in range(400)) == pytest.approx(100, abs=2)
+
+
+def test_items_in_one_language_do_not_count_for_crosslingual_batches():
+    half = PairSet("half", ("de", "en"), np.repeat(np.array([1, 3], np.uint64), 20))
+    plan = BatchPlan([full_set(60), half], size=4, mix={"crosslingual": 1.0}, size_exponent=1, seed=0)
+    assert sum(plan.batch(step).dataset for step in range(400)) == pytest.approx(100, abs=2)
+
+
 def test_a_kind_that_no_set_can_fill_is_refused():
     only_german = PairSet("german", ("de", "en"), np.full(30, 1, np.uint64))
     with pytest.raises(UserError) as caught:

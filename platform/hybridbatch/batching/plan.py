@@ -70,7 +70,7 @@ class BatchPlan:
         sets: The training sets.
         size: Pairs in the global batch.
         mix: Weight of each batch kind.
-        size_exponent: A set is drawn with weight (items usable by the kind) ** size_exponent.
+        size_exponent: A set is drawn with weight (items usable by the kind, each counted once) ** size_exponent.
         seed: Seed of the trial.
 
     Raises:
@@ -87,7 +87,7 @@ class BatchPlan:
         total = sum(mix.values())
         for kind_name in sorted(kind for kind, weight in mix.items() if weight > 0):
             by_set = self._streams_of_kind(kind_name, derive_seed(seed, "streams"))
-            shares = _shares({index: max(s.size for s in streams) for index, streams in by_set.items()}, size_exponent)
+            shares = _shares({index: _usable_items(streams) for index, streams in by_set.items()}, size_exponent)
             for index, streams in by_set.items():
                 weights += [mix[kind_name] / total * shares[index] / len(streams)] * len(streams)
                 self.streams += streams
@@ -132,6 +132,14 @@ class BatchPlan:
             name = f"{stream.kind_name} {self.sets[stream.dataset].name}"
             visited[name].append(self._rotation.count(index, steps) * self.size / stream.size)
         return {name: sum(values) / len(values) for name, values in visited.items()}
+
+
+def _usable_items(streams: Sequence[Stream]) -> int:
+    """Return how many items of a data set stand in at least one of its streams of a kind."""
+    usable_I = np.zeros(len(streams[0].masks_I), dtype=bool)
+    for stream in streams:
+        usable_I[slice(None) if stream.usable_E is None else stream.usable_E] = True
+    return int(usable_I.sum())
 
 
 def _shares(sizes: Mapping[int, int], exponent: float) -> dict[int, float]:
