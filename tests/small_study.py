@@ -85,6 +85,17 @@ def write_data(folder: Path) -> Path:
     return folder
 
 
+def drop_language(file: Path, language: str, kept: int) -> None:
+    """Leave only the first ``kept`` rows of a language in a data file."""
+    rows, found = [], 0
+    for row in file.read_text(encoding="utf-8").splitlines(keepends=True):
+        here = row.split(",")[1] == language
+        found += here
+        if not here or found <= kept:
+            rows.append(row)
+    file.write_text("".join(rows), encoding="utf-8")
+
+
 def rung(step: int, value: float, metric: str = "map_multi", **more: float) -> Rung:
     """Return an evaluation that gave ``value``."""
     return Rung(step=step, seconds=0.1 * step, train_loss=1.0, summary={metric: value, **more})

@@ -263,6 +263,10 @@ def test_what_is_left_out_is_noted_and_a_kind_without_weight_is_not_looked_at():
     tiny = full_set(3, name="tiny")
     mix = {"monolingual": 1.0, "crosslingual": 0.0}
     plan = BatchPlan([uneven, tiny], size=6, mix=mix, size_exponent=1, seed=0)
+    german = PairSet("german", ("de",), np.full(9, 1, np.uint64))
+    assert BatchPlan([uneven, german], size=4, mix={"crosslingual": 1.0}, size_exponent=1, seed=0).left_out == [
+        "crosslingual: german has 0 items, a batch needs 4"
+    ]
     assert plan.left_out == [
         "monolingual: uneven de has 5 items, a batch needs 6",
         *(f"monolingual: tiny {language} has 3 items, a batch needs 6" for language in LANGUAGES),

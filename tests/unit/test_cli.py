@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 from tests.command_line import CommandLine
-from tests.small_study import write_file
+from tests.small_study import drop_language, write_data, write_file
 
 from hybridbatch import __version__
 from hybridbatch.cli import app
@@ -144,6 +144,18 @@ def test_evaluate_keys_and_the_figures_of_the_trial_itself(
         assert done.json[name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
     assert done.json["cells"] == pytest.approx(reported.cells, abs=1e-6)
     assert (tmp_path / "scores.parquet").exists()
+
+
+def test_run_warns_once_of_what_no_batch_will_hold(command_line: CommandLine, home: HomeFolder, tmp_path: Path) -> None:
+    drop_language(write_data(tmp_path / "data") / "small.csv", "de", 10)
+    changes = {"batches.size": 12, "batches.mix": {"monolingual": 1.0}, "search.baselines": {}, "training.steps": 2}
+    file = write_file(tmp_path, changes)
+    arguments = [file, "--home", home.path, "--data", tmp_path / "data", "--trials", 2]
+    (note,) = command_line("plan", *arguments, "--json").json["batches"]["as written"]["left_out"]
+    assert note.startswith("monolingual: small-train de has")
+    done = command_line("run", *arguments, "--local")
+    assert (done.code, done.out.count(f"left out: {note}")) == (0, 1)
+    assert [one.mixture.left_out for one in home.study("small").results()] == [(note,), (note,)]
 
 
 def test_doctor_keys(command_line: CommandLine, empty_home: Path, tmp_path: Path) -> None:

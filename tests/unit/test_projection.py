@@ -111,6 +111,17 @@ def test_one_parent_and_one_child_for_each_trial(store: TrackingStore, study: St
     assert child(store, 3).data.tags["reason"] == "the loss is not finite"
 
 
+def test_a_run_names_what_no_batch_held(tmp_path: Path) -> None:
+    result = trial_result(0)
+    note = "monolingual: world-facts de has 30 items, a batch needs 40"
+    mixture = result.mixture.model_copy(update={"left_out": (note, "and another")})
+    study = write_study(tmp_path / "quickstart", [result.model_copy(update={"mixture": mixture}), trial_result(1)])
+    first, second = (record_of(folder, "quickstart") for folder in study.trials())
+    assert first.tags["left_out"] == f"{note}\nand another"
+    assert "left_out" not in second.tags
+    assert not [point.key for point in first.metrics if "left_out" in point.key]
+
+
 def test_a_second_projection_changes_nothing(store: TrackingStore, study: StudyFolder) -> None:
     project_study(study, store)
     before = everything(store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.small_study import experiment
+from tests.small_study import drop_language, experiment
 from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, make_workshop, run
 
 from hybridbatch.backbones.huggingface import from_folder_or_name
@@ -82,6 +83,17 @@ def test_a_finished_trial_leaves_its_folder_tidy(workshop: Workshop, tmp_path: P
     assert sum(result.mixture.batches.values()) == 6
     assert sum(result.mixture.pairs.values()) == 6 * 8
     assert folder.scores("small_report").exists()
+
+
+def test_what_is_too_small_for_a_batch_is_named_in_the_result(tmp_path: Path):
+    workshop = make_workshop(tmp_path)
+    drop_language(tmp_path / "data" / "small.csv", "de", 10)
+    changes = {"batches.size": 12, "batches.mix": {"monolingual": 1.0}}
+    result = run(workshop, tmp_path, changes)
+    assert set(result.mixture.pairs) == {"en-en", "es-es"}
+    (note,) = result.mixture.left_out
+    assert re.fullmatch(r"monolingual: small-train de has \d items, a batch needs 12", note)
+    assert run(workshop, tmp_path / "all", {**changes, "batches.size": 4}).mixture.left_out == ()
 
 
 def test_a_pruned_trial_has_rungs_and_no_values(workshop: Workshop, tmp_path: Path):

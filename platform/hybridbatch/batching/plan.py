@@ -73,6 +73,10 @@ class BatchPlan:
         size_exponent: A set is drawn with weight (items usable by the kind, each counted once) ** size_exponent.
         seed: Seed of the trial.
 
+    Attributes:
+        left_out: What is too small for a batch and thus in none, a line for each kind and training set, and language
+            where a batch has one.
+
     Raises:
         ConflictError: If no training set can fill a batch of one of the kinds.
     """
@@ -103,7 +107,7 @@ class BatchPlan:
                 largest = max(largest, stream.size)
                 if stream.size >= self.size:
                     by_set[index].append(stream)
-                elif stream.size:
+                else:
                     where = f"{pair_set.name} {language}" if language else pair_set.name
                     self.left_out.append(f"{kind_name}: {where} has {stream.size} items, a batch needs {self.size}")
         if not by_set:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from hybridbatch.batching.plan import BatchPlan, PairSet
 from hybridbatch.evaluation.leakage import find_overlap, refuse_overlap
+from hybridbatch.foundation.errors import HybridBatchError, UserError
 from hybridbatch.search.planned import planned_trials, resolve
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.sources import DataLocation
@@ -95,6 +97,33 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
         resources=_resources(experiment),
         leakage=[*experiment.data.leakage, *overlap],
     )
+
+
+def left_out(experiment: Experiment, location: DataLocation) -> list[str]:
+    """Return which training sets, or languages of them, are too small for the batches of a study.
+
+    Baselines, points of a grid and the experiment as written are looked at; what the search will choose is not known.
+    Data that cannot be loaded here is passed over: a trial that needs it will say so.
+    """
+    try:
+        plan = planned_trials(experiment)
+        values = [*(baseline.values for baseline in plan.baselines), *plan.grid]
+        known = [resolve(experiment, plan, number, params) for number, params in enumerate(values)]
+        train = [source.pairs(location) for source in experiment.data.train]
+    except HybridBatchError:
+        return []
+    if plan.total > len(known):
+        known.append(experiment)
+    sets = [PairSet(pairs.name, pairs.languages, pairs.language_masks_I) for pairs in train]
+    # shares make no difference, and data may be large: the same kinds and size are planned once
+    distinct = {
+        (one.batches.size, frozenset(kind for kind, weight in one.batches.mix.items() if weight)) for one in known
+    }
+    found: set[str] = set()
+    for size, kinds in distinct:
+        with suppress(UserError):  # a kind that no set can fill: the trial fails with it
+            found.update(BatchPlan(sets, size=size, mix=dict.fromkeys(kinds, 1.0), size_exponent=0, seed=0).left_out)
+    return sorted(found)
 
 
 def _batches(experiment: Experiment, sets: list[PairSet]) -> dict[str, Any]:

@@ -94,11 +94,14 @@ class Mixture(Record):
         batches: Batches by kind.
         datasets: Batches by data set.
         pairs: Pairs by ``"query language-passage language"``.
+        left_out: Training sets, or languages of them, with fewer items than a batch of a kind needs: no batch of that
+            kind held any of them.
     """
 
     batches: dict[str, int]
     datasets: dict[str, int]
     pairs: dict[str, int]
+    left_out: tuple[str, ...] = ()
 
 
 class TrialResult(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -66,9 +67,14 @@ def _print_batches(plan: Preview, console: Console) -> None:
         epochs = ", ".join(f"{kind}: {count:.1f}" for kind, count in batches["epochs"].items())
         table.add_row(name, kinds, epochs)
     console.print(table)
-    for note in sorted({note for batches in plan.batches.values() for note in batches["left_out"]}):
-        console.print(f"left out: {note}", style="yellow", highlight=False)
+    print_left_out(sorted({note for batches in plan.batches.values() for note in batches["left_out"]}), console)
     console.print()
+
+
+def print_left_out(notes: Iterable[str], console: Console) -> None:
+    """Warn of training data that no batch will hold."""
+    for note in notes:
+        console.print(f"left out: {note}", style="yellow", highlight=False)
 
 
 def _languages(one: dict[str, Any]) -> str:

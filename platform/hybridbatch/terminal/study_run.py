@@ -9,12 +9,14 @@ from rich.console import Console
 from hybridbatch.report.collect import collect
 from hybridbatch.report.tables import comparison
 from hybridbatch.search.local import local_device, run_local
+from hybridbatch.search.preview import left_out
 from hybridbatch.search.session import StudySession
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.live_table import LiveTable
 from hybridbatch.terminal.next_step import command, resume_command
+from hybridbatch.terminal.plan_view import print_left_out
 from hybridbatch.terminal.stopping import stopping_cleanly
 
 INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
@@ -50,6 +52,7 @@ def run_study(
             session = StudySession(experiment, home, data_root, trials, table)
         interrupted = False
         try:
+            print_left_out(left_out(session.experiment, session.location), console)
             table.count(session.counts())
             with table:
                 _drive(session, device, address)

@@ -162,6 +162,7 @@ def _tags(result: TrialResult, study: str) -> dict[str, str]:
         "baseline": result.baseline or "",
         "reason": result.reason or "",
         "leakage": "\n".join(result.leakage),
+        "left_out": "\n".join(result.mixture.left_out),
     }
     return {_key(name): hide_passwords(value)[:TAG_LIMIT] for name, value in tags.items() if value}
 
@@ -213,7 +214,7 @@ def _final_values(result: TrialResult, experiment: Mapping[str, Any]) -> Iterato
         for side, values in sides.items():
             yield from ((f"report/{name}/{side}{key}", value) for key, value in values.items())
         yield f"report/{name}/seconds", of_set.seconds
-    for part, counts in result.mixture.model_dump().items():
+    for part, counts in result.mixture.model_dump(exclude={"left_out"}).items():
         yield from ((f"mixture/{part}/{key}", count) for key, count in counts.items())
     yield from ((f"seconds/{part}", value) for part, value in result.seconds.items())
 

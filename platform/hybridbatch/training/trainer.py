@@ -170,7 +170,12 @@ class Trainer:
     def mixture_so_far(self) -> Mixture:
         """Return what the batches held."""
         count = self.mixture
-        return Mixture(batches=dict(count.batches), datasets=dict(count.datasets), pairs=dict(count.pairs))
+        return Mixture(
+            batches=dict(count.batches),
+            datasets=dict(count.datasets),
+            pairs=dict(count.pairs),
+            left_out=tuple(self.plan.left_out),
+        )
 
     def save(self, folder: Path, state: dict[str, Any]) -> None:
         """Write a checkpoint of this step."""
