@@ -82,6 +82,9 @@ def dataset_result(
         cells=cells,
         multi={language: summary["map_multi"] - 0.004 * i for i, language in enumerate(languages)},
         bias={language: summary["rank_distance"] + 2 * i for i, language in enumerate(languages)},
+        answer_languages={
+            a: {b: (1 - alpha) / len(languages) + alpha * (a == b) for b in languages} for a in languages
+        },
         seconds=1.5,
     )
 

@@ -227,7 +227,9 @@ def evaluate(
     ] = None,
     scores: Annotated[Path | None, typer.Option(help="Write the score of every question to this parquet file.")] = None,
     device: Annotated[str, typer.Option(help="Where to encode: cpu, cuda, cuda:1.")] = "cpu",
-    cells: Annotated[bool, typer.Option("--cells", help="Show the mAP of every pair of languages.")] = False,
+    cells: Annotated[
+        bool, typer.Option("--cells", help="Show mAP and language of the best answer by pair of languages.")
+    ] = False,
     home: Home = None,
     data: DataRoot = None,
     as_json: Json = False,

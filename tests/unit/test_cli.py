@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from typing import Any
 import pytest
 import typer
 from tests.command_line import CommandLine
-from tests.small_study import drop_language, write_data, write_file
+from tests.small_study import LANGUAGES, drop_language, write_data, write_file
 
 from hybridbatch import __version__
 from hybridbatch.cli import app
+from hybridbatch.metrics.summary_names import summary_names
 from hybridbatch.spec.folders import HomeFolder
 
 HEAVY = ("torch", "transformers", "ray", "optuna", "mlflow", "datasets", "pandas", "pyarrow", "plotly", "matplotlib")
@@ -38,7 +40,8 @@ COMMANDS = {
 }  # fmt: skip
 RESULT_KEYS = {
     "dataset", "questions", "candidates", "map_mono", "map_cross", "map_multi", "recall1_mono", "recall1_cross",
-    "recall10_multi", "rank_distance", "cells", "multi", "bias", "seconds",
+    "recall10_multi", "rank_distance", "cells", "multi", "bias", "answer_languages",
+    "seconds",
 }  # fmt: skip
 
 
@@ -138,12 +141,19 @@ def test_evaluate_keys_and_the_figures_of_the_trial_itself(
     arguments = ["evaluate", "small/0", "-d", "parallel-pairs", "--set", "path=small_report.csv"]
     done = command_line(*arguments, "--home", tmp_path / "home", "--json", "--scores", tmp_path / "scores.parquet")
     assert done.code == 0, done.err
-    assert set(done.json) >= RESULT_KEYS
+    assert set(done.json) == RESULT_KEYS | set(summary_names())
+    documented = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+    for name in set(done.json):  # `map_mono` is written out, of the others their stem
+        assert f"`{name}`" in documented or f"`{re.sub('_(mono|cross|multi)$', '', name)}`" in documented, name
     reported = finished.study("small").results()[0].report["small_report"]
     for name, value in reported.summary.items():
         assert done.json[name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
     assert done.json["cells"] == pytest.approx(reported.cells, abs=1e-6)
     assert (tmp_path / "scores.parquet").exists()
+    shares = done.json["answer_languages"]
+    assert set(shares) == set(LANGUAGES) == {answer for of_question in shares.values() for answer in of_question}
+    said = command_line(*arguments, "--home", tmp_path / "home", "--cells").out
+    assert "best answer in the pool: question language down" in said
 
 
 def test_run_warns_once_of_what_no_batch_will_hold(command_line: CommandLine, home: HomeFolder, tmp_path: Path) -> None:

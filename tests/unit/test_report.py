@@ -281,6 +281,8 @@ def test_figures_of_a_study(table: StudyTable) -> None:
         "What mattered",
         "Learning curves",
     ]
+    languages = [card.title for card in cards if card.section == sections[2]]
+    assert languages == ["mAP on xquad-r", "Language of the best answer on xquad-r"]
     response = [card.title for card in cards if card.section == sections[1]]
     assert response[:4] == [f"{name} by {MIX}" for name in ("mAP multi", "rank distance", "mAP mono", "mAP cross")]
 

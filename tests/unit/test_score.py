@@ -144,12 +144,47 @@ def test_scores_of_single_questions() -> None:
     assert table["rank_distance"].to_pylist() == [None] * 7 + [3.0, 1.0, 2.0, None]
 
 
+def test_languages_of_best_answers_by_hand() -> None:
+    result, table = evaluate_embeddings(TASK, SCORES_QN, CANDIDATES_ND)
+    # best pooled ranks (en, de): A in en (1, 4), B in en (3, 2), A in de (2, 4); D has no answer in English
+    assert result.answer_languages == {"en": {"en": 0.5, "de": 0.5}, "de": {"en": 1.0, "de": 0.0}}
+    assert table["best_language"].to_pylist() == [None] * 7 + ["en", "de", "en", "de"]
+
+
+@pytest.mark.parametrize("different", [1, 3, 1000])
+def test_languages_of_best_answers_equal_a_full_sort_of_random_scores(different: int) -> None:
+    """Few different scores, so that answers in several languages tie: the candidate with the lower index is first."""
+    random, languages = np.random.default_rng(different), ("de", "en", "th")
+    candidate_languages = [language for language in languages for _ in range(20)]
+    questions = [
+        (str(item), language, np.sort(random.permutation(60)[: random.integers(0, 6)]).tolist())
+        for item in range(60)
+        for language in languages
+    ]
+    task = make_task(languages, questions, candidate_languages)
+    scores_QN = random.integers(-different, different + 1, (len(questions), 60)).astype(np.float32)
+    result, _ = evaluate_embeddings(task, scores_QN, np.eye(60, dtype=np.float32))
+
+    counted: dict[str, list[str]] = {language: [] for language in languages}
+    for (_, language, relevant), scores_N in zip(questions, scores_QN, strict=True):
+        answered = {candidate_languages[candidate] for candidate in relevant}
+        if language in answered and len(answered) > 1:
+            ranking = np.argsort(-scores_N, kind="stable").tolist()
+            counted[language].append(candidate_languages[min(relevant, key=ranking.index)])
+    expected = {a: {b: counted[a].count(b) / len(counted[a]) for b in languages} for a in languages}
+    assert result.answer_languages == expected
+    assert [sum(shares.values()) for shares in result.answer_languages.values()] == pytest.approx([1, 1, 1])
+    diagonal = [result.answer_languages[language][language] for language in languages]
+    assert np.mean(diagonal) == pytest.approx(result.summary["own_language_preference"], abs=1e-12)
+
+
 def test_one_language_has_neither_cross_nor_bias() -> None:
     task = make_task(("en",), [("A", "en", [1]), ("B", "en", [0])], ["en", "en"])
     result, _ = evaluate_embeddings(task, np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32))
     assert result.summary["map_mono"] == result.summary["map_multi"] == 0.5
     assert not [name for name in result.summary if name.endswith("_cross") or name in BIAS_METRICS.entries()]
     assert (result.cells, result.multi, result.bias) == ({"en-en": 0.5}, {"en": 0.5}, {})
+    assert result.answer_languages == {}
 
 
 def test_languages_without_common_items_have_no_cell() -> None:
@@ -185,6 +220,7 @@ def test_scores_are_written_and_read(tmp_path: Path) -> None:
     again = read_scores(file)
     assert again.equals(table)
     assert summarise(again).summary == result.summary  # to the bit
+    assert summarise(again).answer_languages == result.answer_languages
     assert [path.name for path in file.parent.iterdir()] == ["small.parquet"]
 
 

@@ -12,6 +12,7 @@ question's own language, else ``cross``) and one for each question and the pool 
 ``rank``               1-based rank of the best of them in that ranking
 ``pool_rank``          1-based rank of the best of them among all candidates
 ``ties``               number of them that tie exactly with another candidate of the pool
+``best_language``      in ``multi`` the language of the best of them, else null
 one column a metric    score by every ranking metric, null in settings that it is not reported in; then every bias
                        metric, null where undefined and outside ``multi``, since it is a property of the pooled ranking
 =====================  ======================================================================================
@@ -28,6 +29,8 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -39,6 +42,7 @@ from hybridbatch.datasets.retrieval_task import RetrievalTask
 from hybridbatch.evaluation.rank import Ranks, rank_relevant
 from hybridbatch.foundation.errors import UserError, readable_disk_errors
 from hybridbatch.foundation.registries import BIAS_METRICS, RANKING_METRICS
+from hybridbatch.metrics.bias import best_language
 from hybridbatch.spec.trial import DatasetResult
 
 if TYPE_CHECKING:
@@ -61,12 +65,15 @@ class Means:
         cells: mAP by ``"question language-answer language"``.
         multi: mAP over the pooled candidates by language of the question.
         bias: Rank distance by language of the question.
+        answer_languages: By language of the question, the share of questions whose best answer in the pool is in each
+            language. Of the same questions as own-language preference, which is the mean of the diagonal.
     """
 
     summary: dict[str, float]
     cells: dict[str, float]
     multi: dict[str, float]
     bias: dict[str, float]
+    answer_languages: dict[str, dict[str, float]]
 
 
 def evaluate_embeddings(
@@ -110,6 +117,7 @@ def evaluate_embeddings(
         cells=means.cells,
         multi=means.multi,
         bias=means.bias,
+        answer_languages=means.answer_languages,
         seconds=time.perf_counter() - start,
     )
     return result, table
@@ -148,6 +156,9 @@ def score_table(task: RetrievalTask, ranks: Ranks) -> pa.Table:
     setting_G = np.where(answer_G == languages, 2, np.where(answer_G == own_Q[question_G], 0, 1))
     items = _arrow_column(task.questions, "item").combine_chunks().cast(pa.string())
     names = pa.array([*task.languages, POOLED])
+    best_rank_QL = np.zeros((len(task.questions), languages), dtype=np.int64)
+    best_rank_QL.reshape(-1)[single.key_G] = single.pool_rank_G
+    best_G = np.where(setting_G == 2, best_language(best_rank_QL)[question_G], 0)
     columns: dict[str, pa.Array] = {
         "item": items.take(pa.array(question_G)),
         "question_language": names.take(pa.array(own_Q[question_G])),
@@ -158,12 +169,11 @@ def score_table(task: RetrievalTask, ranks: Ranks) -> pa.Table:
         "pool_rank": pa.array(np.concatenate([rows.pool_rank_G for rows in (single, pooled)])),
         "ties": pa.array(np.concatenate([rows.ties_G for rows in (single, pooled)])),
     }
+    columns["best_language"] = names.take(pa.array(best_G, mask=setting_G != 2))
     for name, metric in RANKING_METRICS.entries().items():
         score_G = np.concatenate([metric.kernel(rows.ranks_GR) for rows in (single, pooled)])
         reported = np.array([setting in metric.settings for setting in ("mono", "cross", "multi")])
         columns[name] = pa.array(score_G, mask=np.isnan(score_G) | ~reported[setting_G])
-    best_rank_QL = np.zeros((len(task.questions), languages), dtype=np.int64)
-    best_rank_QL.reshape(-1)[single.key_G] = single.pool_rank_G
     for name, bias in BIAS_METRICS.entries().items():
         bias_Q = bias.kernel(best_rank_QL, own_Q, len(task.candidates))
         bias_G = np.concatenate([np.full(len(single.key_G), np.nan), bias_Q[pooled.key_G]])
@@ -205,7 +215,23 @@ def summarise(table: pa.Table) -> Means:
         cells=precision.get("mono", {}) | precision.get("cross", {}),
         multi=precision.get("multi", {}),
         bias=by_cell.get("rank_distance", {}).get("multi", {}),
+        answer_languages=_answer_languages(table, order),
     )
+
+
+def _answer_languages(table: pa.Table, order: Mapping[str, int]) -> dict[str, dict[str, float]]:
+    """Return shares of the languages of best answers, of the questions that own-language preference is defined for."""
+    import pyarrow.compute as pc  # pyarrow takes long to import
+
+    asked = table.filter(pc.is_valid(table["own_language_preference"]))
+    questions, best = asked["question_language"].to_pylist(), asked["best_language"].to_pylist()
+    counts, sizes = Counter(zip(questions, best, strict=True)), Counter(questions)
+    answers = set(table["answer_language"].unique().to_pylist()) - {POOLED}
+    columns = sorted(answers, key=lambda language: (order.get(language, len(order)), language))
+    return {
+        question: {answer: counts[question, answer] / sizes[question] for answer in columns}
+        for question in sorted(sizes, key=order.__getitem__)
+    }
 
 
 def count_ties(table: pa.Table) -> int:

@@ -64,6 +64,8 @@ class DatasetResult(Record):
         cells: mAP of every setting, ``"en-de"``: questions in English, candidates in German.
         multi: mAP over the pooled candidates by language of the question.
         bias: Rank distance by language of the question.
+        answer_languages: By language of the question, the share of questions whose best-ranked answer among all
+            candidates is in each language: ``{"en": {"en": 0.7, "de": 0.3}}``; empty in older records.
         seconds: Wall time of the evaluation.
     """
 
@@ -74,6 +76,7 @@ class DatasetResult(Record):
     cells: dict[str, float]
     multi: dict[str, float]
     bias: dict[str, float]
+    answer_languages: dict[str, dict[str, float]] = {}
     seconds: float
 
 

@@ -15,15 +15,15 @@ _SETTINGS = ("mono", "cross", "multi")
 
 
 def result_json(result: DatasetResult) -> dict[str, Any]:
-    """Return a result with its headline measures (``map_mono``) beside its tables (``cells``, ``multi``, ``bias``)."""
+    """Return a result with its headline measures (``map_mono``) beside its tables (``cells``, ``multi`` and so on)."""
     summary = {name: None if math.isnan(value) else value for name, value in result.summary.items()}
     counts = {"dataset": result.dataset, "questions": result.questions, "candidates": result.candidates}
-    tables = {"cells": result.cells, "multi": result.multi, "bias": result.bias, "seconds": result.seconds}
+    tables = result.model_dump(include={"cells", "multi", "bias", "answer_languages", "seconds"})
     return {**counts, **summary, **tables}
 
 
 def print_result(result: DatasetResult, console: Console, cells: bool) -> None:
-    """Print the headline measures, and with ``cells`` the mAP of every pair of languages."""
+    """Print the headline measures, and with ``cells`` mAP and language of the best answer by pair of languages."""
     console.print(
         f"[bold]{result.dataset}[/]  {result.questions:,} questions, {result.candidates:,} candidates, "
         f"{result.seconds:.1f} s",
@@ -43,20 +43,39 @@ def print_result(result: DatasetResult, console: Console, cells: bool) -> None:
         if not name.endswith(_SETTINGS):
             console.print(f"{measure_name(name)}: {measure_text(name, value)}", highlight=False)
     if cells:
+        # not as titles of the tables: with few languages those are narrow, and would wrap them
+        console.print("\n[i]mAP: question language down, answer language across; dist: rank distance[/]")
         console.print(_cell_table(result))
+    if cells and result.answer_languages:
+        console.print("\n[i]best answer in the pool: question language down, share by its language across[/]")
+        console.print(_answer_table(result.answer_languages))
 
 
 def _cell_table(result: DatasetResult) -> Table:
     """Return the table of cells; with eleven languages it is 80 columns wide."""
     languages = list(dict.fromkeys(cell.rsplit("-", 1)[0] for cell in result.cells))
-    title = "mAP: question language down, answer language across; dist: rank distance"
-    table = Table(title=title, box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
-    table.add_column("")
-    for language in (*languages, "pool", "dist"):
-        table.add_column(language, justify="right", no_wrap=True)
+    table = _language_table([*languages, "pool", "dist"])
     for question in languages:
         values = [*(result.cells.get(f"{question}-{answer}") for answer in languages), result.multi.get(question)]
         distance = result.bias.get(question)
         row = [measure_text("map_mono", value)[:5] for value in values]  # 1.000 is as wide as .9999
         table.add_row(question, *row, "" if distance is None else f"{distance:.0f}")
+    return table
+
+
+def _answer_table(answer_languages: dict[str, dict[str, float]]) -> Table:
+    """Return the table of the languages of best answers; with eleven languages it is 80 columns wide."""
+    columns = list(dict.fromkeys(answer for shares in answer_languages.values() for answer in shares))
+    table = _language_table(columns)
+    for question, shares in answer_languages.items():
+        row = (measure_text("own_language_preference", shares.get(answer))[:5] for answer in columns)
+        table.add_row(question, *row)
+    return table
+
+
+def _language_table(columns: list[str]) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
     return table

@@ -35,6 +35,13 @@ class BiasMetric:
     direction: Direction
 
 
+def best_language(best_rank_QL: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the column of the language whose answer ranks best; rank 0 is none. Two answers never share a rank."""
+    beyond = np.iinfo(np.int64).max
+    column_Q: NDArray[np.int64] = np.where(best_rank_QL > 0, best_rank_QL, beyond).argmin(axis=1)
+    return column_Q
+
+
 def in_several_languages(best_rank_QL: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which questions have relevant candidates in two languages or more: the others cannot show a bias."""
     several_Q: NDArray[np.bool_] = np.count_nonzero(best_rank_QL, axis=1) > 1

@@ -9,14 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridbatch.foundation.registries import BIAS_METRICS
-from hybridbatch.metrics.bias import BiasMetric, in_several_languages
-
-
-def _best_language(best_rank_QL: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the column of the language whose answer ranks best; rank 0 is none. Two answers never share a rank."""
-    beyond = np.iinfo(np.int64).max
-    column_Q: NDArray[np.int64] = np.where(best_rank_QL > 0, best_rank_QL, beyond).argmin(axis=1)
-    return column_Q
+from hybridbatch.metrics.bias import BiasMetric, best_language, in_several_languages
 
 
 def own_language_preference(
@@ -36,7 +29,7 @@ def own_language_preference(
         return np.full(len(best_rank_QL), np.nan)
     own_rank_Q = np.take_along_axis(best_rank_QL, question_language_Q[:, None], axis=1)[:, 0]
     defined_Q = (own_rank_Q > 0) & in_several_languages(best_rank_QL)
-    return np.where(defined_Q, _best_language(best_rank_QL) == question_language_Q, np.nan)
+    return np.where(defined_Q, best_language(best_rank_QL) == question_language_Q, np.nan)
 
 
 OWN_LANGUAGE_PREFERENCE = BIAS_METRICS.register("own_language_preference")(

@@ -1,4 +1,4 @@
-"""Heat maps of the best trial: mAP of every pair of languages, for each report set."""
+"""Heat maps of the best trial: mAP and language of the best answer by pair of languages, for each report set."""
 
 from __future__ import annotations
 
@@ -10,27 +10,65 @@ from hybridbatch.report.figures.card import SEQUENTIAL, FigureCard, new_figure, 
 from hybridbatch.tracking.cells import cell_matrix
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from numpy.typing import NDArray
+
     from hybridbatch.report.collect import StudyTable
     from hybridbatch.spec.trial import DatasetResult
 
 
+_SECTION = "The best trial, language by language"
+
+
 def heat_map_cards(table: StudyTable) -> list[FigureCard]:
-    """Return a heat map for each report set of the best trial."""
+    """Return for each report set of the best trial a heat map of mAP, and one of the languages of best answers."""
     if table.best is None:
         return []
-    best = table.best
-    return [_card(of_set, name, best.name) for name, of_set in best.result.report.items() if of_set.cells]
+    cards = []
+    for name, of_set in table.best.result.report.items():
+        if of_set.cells:
+            cards.append(_precision(of_set, name, table.best.name))
+        if of_set.answer_languages:
+            cards.append(_best_answers(of_set, name, table.best.name))
+    return cards
 
 
-def _card(of_set: DatasetResult, dataset: str, trial: str) -> FigureCard:
+def _precision(of_set: DatasetResult, dataset: str, trial: str) -> FigureCard:
     languages, matrix_LL = cell_matrix(of_set.cells)
+    hover = "question %{y}, candidate %{x}: mAP %{z:.1f} / 100<extra></extra>"
+    figure = _heat_map(matrix_LL, languages, languages, "language of the candidates", hover)
+    caption = (
+        f"Trial {trial} on {dataset}: mAP in percent for questions in the row's language against candidates in the "
+        "column's. The diagonal is monolingual retrieval, everything else crosslingual; a row or column that is paler "
+        "than the rest is a language that the model serves badly."
+    )
+    return FigureCard(_SECTION, f"mAP on {dataset}", caption, figure, shape="square")
+
+
+def _best_answers(of_set: DatasetResult, dataset: str, trial: str) -> FigureCard:
+    shares = of_set.answer_languages
+    questions = tuple(sorted(shares))
+    answers = tuple(sorted({answer for of_question in shares.values() for answer in of_question}))
+    matrix_LL = np.array([[shares[row].get(column, np.nan) for column in answers] for row in questions])
+    hover = "question %{y}: best answer in %{x} for %{z:.1f}%<extra></extra>"
+    figure = _heat_map(matrix_LL, questions, answers, "language of the best answer", hover)
+    caption = (
+        f"Trial {trial} on {dataset}, all candidates in one pool: for questions in the row's language, the percentage "
+        "whose best-ranked answer is in the column's. Without language bias a row is even; a dark diagonal is a model "
+        "that prefers the question's own language, a dark column one that prefers that language whatever is asked."
+    )
+    return FigureCard(_SECTION, f"Language of the best answer on {dataset}", caption, figure, shape="square")
+
+
+def _heat_map(
+    matrix_LL: NDArray[np.float64], rows: tuple[str, ...], columns: tuple[str, ...], across: str, hover: str
+) -> go.Figure:
     percent_LL = [[None if np.isnan(value) else round(100 * float(value), 1) for value in row] for row in matrix_LL]
-    names = [safe(language) for language in languages]
-    figure = new_figure("language of the candidates", "language of the questions")
+    figure = new_figure(across, "language of the questions")
     figure.add_heatmap(
         z=percent_LL,
-        x=names,
-        y=names,
+        x=[safe(language) for language in columns],
+        y=[safe(language) for language in rows],
         colorscale=[list(stop) for stop in SEQUENTIAL],
         zmin=0,
         texttemplate="%{z:.0f}",
@@ -38,13 +76,8 @@ def _card(of_set: DatasetResult, dataset: str, trial: str) -> FigureCard:
         xgap=1.5,
         ygap=1.5,
         showscale=False,
-        hovertemplate="question %{y}, candidate %{x}: mAP %{z:.1f} / 100<extra></extra>",
+        hovertemplate=hover,
     )
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, ticks="", zeroline=False)
     figure.update_xaxes(type="category", showgrid=False, ticks="", zeroline=False)
-    caption = (
-        f"Trial {trial} on {dataset}: mAP in percent for questions in the row's language against candidates in the "
-        "column's. The diagonal is monolingual retrieval, everything else crosslingual; a row or column that is paler "
-        "than the rest is a language that the model serves badly."
-    )
-    return FigureCard("The best trial, language by language", f"mAP on {dataset}", caption, figure, shape="square")
+    return figure
