@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +32,35 @@ def test_a_failed_write_keeps_the_old_content_and_leaves_no_draft(tmp_path: Path
         atomic.write_text(file, "half of a pair: \ud83d")
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_appears_when_its_block_ends(tmp_path: Path):
+    path = tmp_path / "deep" / "file.bin"
+    with atomic.file_written_whole(path) as file:
+        file.write(b"content")
+        assert not path.exists()
+    assert path.read_bytes() == b"content"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_drafts_of_killed_processes_are_removed_and_nothing_else(tmp_path: Path):
+    code = """
+import os, sys
+from pathlib import Path
+from hybridbatch.foundation import atomic
+folder = Path(sys.argv[1])
+with atomic.folder_written_whole(folder / "model") as draft, atomic.file_written_whole(folder / "scores" / "a.parquet"):
+    (draft / "weights").write_text("half")
+    os._exit(9)  # as kill -9 does: no block is left
+"""
+    atomic.write_text(tmp_path / "scores" / "b.parquet", "whole")
+    (tmp_path / ".gitignore").write_text("")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    (tmp_path / ".model.0123abcd.0").mkdir()  # killed while an old folder was being removed
+    assert len(list(tmp_path.rglob(".*"))) == 4
+    atomic.remove_drafts(tmp_path)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert left == [".gitignore", "scores", "scores/b.parquet"]
 
 
 def test_a_folder_appears_when_its_block_ends(tmp_path: Path):

@@ -85,6 +85,19 @@ def test_a_finished_trial_leaves_its_folder_tidy(workshop: Workshop, tmp_path: P
     assert folder.scores("small_report").exists()
 
 
+def test_a_resumed_trial_leaves_no_draft_of_the_attempt_that_was_killed(workshop: Workshop, tmp_path: Path):
+    with pytest.raises(InterruptedTrialError):
+        run(workshop, tmp_path, verdicts=Rungs(interrupt_at=4))
+    folder = TrialFolder(tmp_path / "00000")
+    (folder.path / ".model.0123abcd").mkdir()
+    (folder.path / ".model.0123abcd" / "model.safetensors").write_bytes(b"half")
+    (folder.path / "scores").mkdir()
+    (folder.path / "scores" / ".small_report.parquet.89abcdef").write_bytes(b"half")
+    run(workshop, tmp_path)
+    assert sorted(one.name for one in folder.path.iterdir()) == ["curve.json", "model", "result.json", "scores"]
+    assert [one.name for one in (folder.path / "scores").iterdir()] == ["small_report.parquet"]
+
+
 def test_what_is_too_small_for_a_batch_is_named_in_the_result(tmp_path: Path):
     workshop = make_workshop(tmp_path)
     drop_language(tmp_path / "data" / "small.csv", "de", 10)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridbatch.foundation import fingerprint
-from hybridbatch.foundation.errors import UserError, readable_disk_errors
+from hybridbatch.foundation import atomic, fingerprint
+from hybridbatch.foundation.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,21 +114,11 @@ def _is_whole(file: Path) -> bool:
 def _write_whole(file: Path, parts: Iterable[pa.RecordBatch | pa.Table]) -> None:
     import pyarrow as pa
 
-    draft = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
-    with readable_disk_errors(file.parent):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("wb") as sink:
-                writer = None
-                for part in parts:
-                    writer = writer or pa.ipc.new_stream(sink, part.schema)
-                    writer.write(part)
-                if writer is None:
-                    raise ValueError(f"nothing to write into {file.name}: a table has at least one part")
-                writer.close()
-                sink.flush()
-                os.fsync(sink.fileno())
-            draft.replace(file)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+    with atomic.file_written_whole(file) as sink:
+        writer = None
+        for part in parts:
+            writer = writer or pa.ipc.new_stream(sink, part.schema)
+            writer.write(part)
+        if writer is None:
+            raise ValueError(f"nothing to write into {file.name}: a table has at least one part")
+        writer.close()

@@ -26,9 +26,7 @@ relevant candidates that a row has.
 
 from __future__ import annotations
 
-import os
 import time
-import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +38,8 @@ from numpy.typing import NDArray
 
 from hybridbatch.datasets.retrieval_task import RetrievalTask
 from hybridbatch.evaluation.rank import Ranks, rank_relevant
-from hybridbatch.foundation.errors import UserError, readable_disk_errors
+from hybridbatch.foundation import atomic
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.registries import BIAS_METRICS, RANKING_METRICS
 from hybridbatch.metrics.bias import best_language
 from hybridbatch.spec.trial import DatasetResult
@@ -252,18 +251,8 @@ def write_scores(table: pa.Table, path: Path) -> None:
 
     content = pa.BufferOutputStream()
     pq.write_table(table, content, compression="zstd")
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    with readable_disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("wb") as file:
-                file.write(content.getvalue())
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+    with atomic.file_written_whole(path) as file:
+        file.write(content.getvalue())
 
 
 def read_scores(path: Path) -> pa.Table:

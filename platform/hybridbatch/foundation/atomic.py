@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from hybridbatch.foundation.errors import readable_disk_errors
+
+_DRAFT = re.compile(r"\..+\.[0-9a-f]{8}(\.\d+)?")  # the number: a folder that was replaced and not yet removed
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> None:
@@ -20,25 +23,14 @@ def write_text(path: Path, text: str, durable: bool = True) -> None:
 
     With ``durable`` it also outlasts a power cut, at the price of a wait for the disk.
     """
-    with readable_disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-        try:
-            with open(draft, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                if durable:
-                    os.fsync(file.fileno())
-            draft.replace(path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+    with file_written_whole(path, durable=durable) as file:
+        file.write(text.encode("utf-8"))
 
 
 def write_text_once(path: Path, text: str) -> bool:
     """Write ``text`` to ``path`` unless something is there; return whether it was. The first of several wins."""
     with readable_disk_errors(path.parent):
-        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+        draft = _draft_of(path)
         write_text(draft, text)
         try:
             os.link(draft, path)
@@ -66,6 +58,32 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
+def file_written_whole(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Yield an open draft that becomes ``path``, replacing what is there, when the block ends without an error.
+
+    Args:
+        path: The file to make; its folder is made too.
+        durable: Whether it also outlasts a power cut, at the price of a wait for the disk.
+
+    Raises:
+        StoreError: If the disk is full or not writable.
+    """
+    with readable_disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = _draft_of(path)
+        try:
+            with open(draft, "wb") as file:
+                yield file
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
 def folder_written_whole(folder: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield a draft folder that becomes ``folder`` when the block ends without an error.
 
@@ -76,7 +94,7 @@ def folder_written_whole(folder: Path, *, replace: bool = True) -> Iterator[Path
     """
     with readable_disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+        draft = _draft_of(folder)
         draft.mkdir()
         try:
             yield draft
@@ -87,6 +105,20 @@ def folder_written_whole(folder: Path, *, replace: bool = True) -> Iterator[Path
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove the drafts below ``folder`` that killed processes left behind; nobody else may be writing there."""
+    for path in list(folder.rglob(".*")):
+        if _DRAFT.fullmatch(path.name):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _draft_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
 
 
 def _move(draft: Path, folder: Path, replace: bool) -> None:

@@ -107,6 +107,7 @@ class TrialFolder:
 
         The first stands: a driver that slept through its lease may bring a second one.
         """
+        atomic.remove_drafts(self.path)  # of killed attempts; first, since a finished trial is never tidied again
         if atomic.write_text_once(self.path / "result.json", result.model_dump_json(indent=1) + "\n"):
             return result
         return self.read_result() or result
