@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hybridbatch import cli
 from hybridbatch.foundation.errors import (
     ExperimentErrors,
     HybridBatchError,
@@ -58,6 +59,14 @@ def test_several_errors_of_a_file_survive_together():
     assert str(back) == "a: one\nb: two"
     assert isinstance(back, UserError)
     assert [one.path for one in back.errors] == ["a", "b"]
+
+
+def test_several_errors_have_the_attributes_of_one():
+    errors = ExperimentErrors([UserError("one", file="e.yaml", path="a"), UserError("two", path="b")])
+    for error in (errors, pickle.loads(pickle.dumps(errors))):
+        assert (error.problem, error.file, error.path, error.seen) == ("one; two", None, None, None)
+        with pytest.raises(ExperimentErrors, match="two"), cli._about(Path("other.yaml")):
+            raise error
 
 
 def test_the_closest_name_is_suggested_or_none():

@@ -91,8 +91,8 @@ class ExperimentErrors(UserError):
     """Every mistake found in one experiment file, shown together."""
 
     def __init__(self, errors: list[HybridBatchError]) -> None:
-        self.errors = errors
-        Exception.__init__(self, self.render())
+        self.errors = errors  # each names its own place
+        super().__init__("; ".join(error.problem for error in errors))
 
     def __reduce__(self) -> tuple[object, ...]:
         return ExperimentErrors, (self.errors,)
