@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import typer
+from hybridbatch.metrics.summary_names import summary_names
 from tests.command_line import CommandLine
 from tests.small_study import LANGUAGES, drop_language, write_data, write_file
 
 from hybridbatch import __version__
 from hybridbatch.cli import app
-from hybridbatch.metrics.summary_names import summary_names
 from hybridbatch.spec.folders import HomeFolder
 
 HEAVY = ("torch", "transformers", "ray", "optuna", "mlflow", "datasets", "pandas", "pyarrow", "plotly", "matplotlib")

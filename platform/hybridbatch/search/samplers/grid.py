@@ -64,7 +64,7 @@ def _axes(space: Mapping[str, AnyDistribution]) -> dict[str, Sequence[Any]]:
 def _point(axes: Mapping[str, Sequence[Any]], number: int) -> dict[str, Any]:
     """Return a combination by its number, of which each axis is a digit."""
     values: list[Any] = []
-    for axis in reversed(axes.values()):
+    for axis in reversed(list(axes.values())):
         number, digit = divmod(number, len(axis))
         values.append(axis[digit])
     return dict(zip(axes, reversed(values), strict=True))
