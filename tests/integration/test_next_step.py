@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 from tests.command_line import CommandLine
-from tests.small_study import experiment, write_data, write_file
-from tests.study_fixtures import Watcher
+from tests.small_study import write_data, write_file
 
-from hybridbatch.search.session import StudySession
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.terminal.next_step import resume_command
 
@@ -74,12 +72,20 @@ def test_a_data_folder_that_is_named_wins_over_the_remembered_one(
     command_line(*resume, "--data", nowhere).is_message(str(nowhere / "small.csv"), "no such file")
     monkeypatch.setenv("HYBRIDBATCH_DATA", str(nowhere))
     command_line(*resume).is_message(str(nowhere / "small.csv"), "no such file")
-    assert command_line(*resume, "--data", tmp_path).code == 0
+    monkeypatch.delenv("HYBRIDBATCH_DATA")
+    assert command_line(*resume).code == 0, "a folder without the data was remembered"
 
 
-def test_the_home_folders_own_data_move_with_it(home: HomeFolder, tmp_path: Path) -> None:
-    for root, remembered in ((tmp_path / "mine", tmp_path / "mine"), (home.path / "data", None)):
-        StudySession(experiment(), home, root, None, Watcher()).close()
+def test_the_home_folders_own_data_move_with_it(
+    command_line: CommandLine, home: HomeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYBRIDBATCH_DATA")
+    file = write_file(tmp_path, SHORT)
+    write_data(home.data)
+    write_data(tmp_path / "mine")
+    for option, remembered in ((["--data", "mine"], tmp_path / "mine"), (["--data", home.data], None)):
+        run = ["run", file, "--home", home.path, "--local", *option]
+        assert command_line(*run, "--trials", 1 if remembered is None else 0).code == 0
         assert home.study("small").read_data_root() == remembered
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -30,7 +31,7 @@ def comparison(table: StudyTable) -> list[Table]:
         tables.append(baseline_table(table, dataset))
         differences = difference_table(table, dataset)
         tables += [differences] if differences.row_count else []
-    return tables
+    return [_with_whole_figures(one) for one in tables]
 
 
 def trial_table(table: StudyTable) -> Table:
@@ -151,4 +152,14 @@ def _table(title: str, caption: str | None = None) -> Table:
         caption_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
     )
+
+
+def _with_whole_figures(table: Table) -> Table:
+    """Return ``table`` with columns that no narrow terminal makes narrower than a figure or a word of the heading."""
+    for column in table.columns:
+        texts = [cell.plain if isinstance(cell, Text) else str(cell) for cell in column.cells]
+        column.min_width = max(map(cell_len, [*texts, *str(column.header).split()]), default=0)
+    return table

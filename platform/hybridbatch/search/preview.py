@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from hybridbatch.batching.plan import BatchPlan, PairSet
-from hybridbatch.evaluation.leakage import find_overlap, refuse_overlap
-from hybridbatch.foundation.errors import HybridBatchError, UserError
-from hybridbatch.search.planned import planned_trials, resolve
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.search.checks import CheckedStudy, check_study
+from hybridbatch.search.planned import resolve
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.sources import DataLocation
 
@@ -44,18 +43,13 @@ class Preview:
 
 
 def preview(experiment: Experiment, location: DataLocation, trials: int | None = None) -> Preview:
-    """Return what a study would do; every check that ``run`` makes before the first trial is made here too.
+    """Return what a study would do, after the checks that ``run`` makes, too.
 
     Raises:
         UserError: For whatever would keep the study from running.
     """
-    plan = planned_trials(experiment, trials)
-    train = [source.pairs(location) for source in experiment.data.train]
-    selection = experiment.data.selection.task(location)
-    report = [source.task(location) for source in experiment.data.report]
-    allowed = experiment.data.allow_overlap.reason if experiment.data.allow_overlap else None
-    overlap = refuse_overlap(find_overlap(train, report), allowed) if report else ()
-    sets = [PairSet(pairs.name, pairs.languages, pairs.language_masks_I) for pairs in train]
+    checked = check_study(experiment, location, trials)
+    plan, data = checked.plan, checked.data
     known = [
         {"number": number, "baseline": baseline.name, "params": baseline.values}
         for number, baseline in enumerate(plan.baselines)
@@ -63,7 +57,6 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
     known += [
         {"number": len(known) + index, "baseline": None, "params": dict(point)} for index, point in enumerate(plan.grid)
     ]
-    mixes = {baseline.name: resolve(experiment, plan, number, {}) for number, baseline in enumerate(plan.baselines)}
     steps = experiment.training.steps
     return Preview(
         study=experiment.name,
@@ -76,7 +69,7 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
                 "items": len(pairs.row_IL),
                 "pairs": int((pairs.row_IL >= 0).sum()),
             }
-            for pairs in train
+            for pairs in data.train
         ],
         tasks=[
             {
@@ -86,44 +79,28 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
                 "questions": len(task.questions),
                 "candidates": len(task.candidates),
             }
-            for role, task in [("selection", selection), *(("report", task) for task in report)]
+            for role, task in [("selection", data.selection), *(("report", task) for task in data.report)]
         ],
-        batches={name: _batches(resolved, sets) for name, resolved in (mixes or {"as written": experiment}).items()},
+        batches=_mixes(experiment, checked),
         training={
             "steps": steps,
             "pairs": steps * experiment.batches.size,
             "evaluations": -(-steps // experiment.training.evaluate_every),
         },
         resources=_resources(experiment),
-        leakage=[*experiment.data.leakage, *overlap],
+        leakage=[*experiment.data.leakage, *data.overlap],
     )
 
 
-def left_out(experiment: Experiment, location: DataLocation) -> list[str]:
-    """Return which training sets, or languages of them, are too small for the batches of a study.
-
-    Baselines, points of a grid and the experiment as written are looked at; what the search will choose is not known.
-    Data that cannot be loaded here is passed over: a trial that needs it will say so.
-    """
+def _mixes(experiment: Experiment, checked: CheckedStudy) -> dict[str, Any]:
+    plan, sets = checked.plan, checked.data.pair_sets
+    mixes = {baseline.name: resolve(experiment, plan, number, {}) for number, baseline in enumerate(plan.baselines)}
+    if mixes:
+        return {name: _batches(resolved, sets) for name, resolved in mixes.items()}
     try:
-        plan = planned_trials(experiment)
-        values = [*(baseline.values for baseline in plan.baselines), *plan.grid]
-        known = [resolve(experiment, plan, number, params) for number, params in enumerate(values)]
-        train = [source.pairs(location) for source in experiment.data.train]
-    except HybridBatchError:
-        return []
-    if plan.total > len(known):
-        known.append(experiment)
-    sets = [PairSet(pairs.name, pairs.languages, pairs.language_masks_I) for pairs in train]
-    # shares make no difference, and data may be large: the same kinds and size are planned once
-    distinct = {
-        (one.batches.size, frozenset(kind for kind, weight in one.batches.mix.items() if weight)) for one in known
-    }
-    found: set[str] = set()
-    for size, kinds in distinct:
-        with suppress(UserError):  # a kind that no set can fill: the trial fails with it
-            found.update(BatchPlan(sets, size=size, mix=dict.fromkeys(kinds, 1.0), size_exponent=0, seed=0).left_out)
-    return sorted(found)
+        return {"as written": _batches(experiment, sets)}
+    except UserError:  # the search puts other values there
+        return {one.name: _batches(one.experiment, sets) for one in checked.settings[:1]}
 
 
 def _batches(experiment: Experiment, sets: list[PairSet]) -> dict[str, Any]:

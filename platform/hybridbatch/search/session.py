@@ -62,7 +62,6 @@ class StudySession:
         self.archive = Archive(archive, self.folder) if archive else None
         self.ledger = Ledger(experiment, ledger_url(experiment, home))
         atomic.write_text(self.folder.experiment, experiment.model_dump_json(indent=1) + "\n")
-        self.folder.write_data_root(None if data_root == home.data else data_root)  # `resume` starts from it
         self.store = tracking_store(experiment, home)
         self.writer = TrackingWriter(self.folder, self.store, archive=self.archive.add if self.archive else None)
         self.told_from_folders = self._tell_what_is_finished()

@@ -135,7 +135,7 @@ class StudyFolder:
         return self.path / "experiment.json"
 
     def write_data_root(self, root: Path | None) -> None:
-        """Remember where the study's data lie; None: in the folder for data of the home folder, wherever that is."""
+        """Remember where the study's data lie, for `resume`; None: in the home folder's own, wherever that is."""
         file = self.path / "data.json"
         if root is None:
             file.unlink(missing_ok=True)

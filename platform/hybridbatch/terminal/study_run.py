@@ -8,11 +8,12 @@ from rich.console import Console
 
 from hybridbatch.report.collect import collect
 from hybridbatch.report.tables import comparison
+from hybridbatch.search.checks import check_study, left_out
 from hybridbatch.search.local import local_device, run_local
-from hybridbatch.search.preview import left_out
 from hybridbatch.search.session import StudySession
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder
+from hybridbatch.spec.sources import DataLocation
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.live_table import LiveTable
 from hybridbatch.terminal.next_step import command, resume_command
@@ -48,12 +49,19 @@ def run_study(
         console.print(f"[bold]{experiment.name}[/]  {experiment.question}", highlight=False)
         table = LiveTable(experiment, console)
         device = local_device(experiment.resources) if local else None
+        new = not home.study(experiment.name).experiment.exists()
+        if new:  # a mistake found here leaves nothing behind: the file can be mended under the same name
+            _check(experiment, DataLocation(data_root, home.cache), trials, console)
         with console.status("opening the stores"):
             session = StudySession(experiment, home, data_root, trials, table)
         interrupted = False
         try:
-            print_left_out(left_out(session.experiment, session.location), console)
-            table.count(session.counts())
+            counts = session.counts()
+            if not new and counts.waiting:
+                _check(session.experiment, session.location, None, console)
+            if new or counts.waiting:
+                session.folder.write_data_root(None if data_root == home.data else data_root)
+            table.count(counts)
             with table:
                 _drive(session, device, address)
         except KeyboardInterrupt:
@@ -65,6 +73,12 @@ def run_study(
         for problem in projection.problems:
             _print(console, f"{problem}; `{resume}` writes it later", style="yellow")
         return _closing_words(session, console, log, interrupted, resume)
+
+
+def _check(experiment: Experiment, location: DataLocation, trials: int | None, console: Console) -> None:
+    with console.status("looking at the data and the settings"):
+        checked = check_study(experiment, location, trials)
+    print_left_out(left_out(checked), console)
 
 
 def _drive(session: StudySession, device: str | None, address: str | None) -> None:

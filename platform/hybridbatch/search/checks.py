@@ -1,0 +1,184 @@
+"""What would keep a study from running, found before its first trial: what `plan` and `run` both look at.
+
+What an experiment file says by itself is checked when it is read; here it meets its data and its backbone.
+
+Shape legend: L languages, P relevant pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybridbatch.backbones.backbone import TrainingText
+from hybridbatch.backbones.huggingface import HuggingFaceBackbone
+from hybridbatch.batching.plan import BatchPlan, PairSet
+from hybridbatch.datasets.parallel_pairs import ParallelPairs
+from hybridbatch.datasets.retrieval_task import RetrievalTask
+from hybridbatch.evaluation.leakage import find_overlap, refuse_overlap
+from hybridbatch.evaluation.rank import Ranks
+from hybridbatch.evaluation.score import language_offsets, score_table, summarise
+from hybridbatch.foundation.errors import UserError, one_of
+from hybridbatch.search.planned import PlannedTrials, planned_trials
+from hybridbatch.search.settings_to_check import SettingsToCheck, settings_to_check
+from hybridbatch.spec.experiment import Data, Experiment, Objective
+from hybridbatch.spec.sources import DataLocation
+
+
+@dataclass(frozen=True)
+class LoadedData:
+    """The data of an experiment.
+
+    Attributes:
+        train: Training sets.
+        selection: The task that search and pruning look at.
+        report: The tasks that are looked at in the end.
+        overlap: Statements about text shared between training and report sets.
+    """
+
+    train: list[ParallelPairs]
+    selection: RetrievalTask
+    report: list[RetrievalTask]
+    overlap: tuple[str, ...]
+
+    @property
+    def pair_sets(self) -> list[PairSet]:
+        """The training sets as the batch plan sees them."""
+        return [PairSet(pairs.name, pairs.languages, pairs.language_masks_I) for pairs in self.train]
+
+
+@dataclass(frozen=True)
+class CheckedStudy:
+    """A study that can run.
+
+    Attributes:
+        plan: Its trials.
+        data: The data as the file names them.
+        settings: What was tried with them: at least one entry, unless nothing runs.
+    """
+
+    plan: PlannedTrials
+    data: LoadedData
+    settings: list[SettingsToCheck]
+
+
+def check_study(experiment: Experiment, location: DataLocation, trials: int | None = None) -> CheckedStudy:
+    """Return a study whose data, objectives, batches and backbone go together.
+
+    Args:
+        experiment: The experiment.
+        location: Where data lies.
+        trials: Searched trials, in place of ``search.trials``.
+
+    Raises:
+        UserError: For whatever would stop the study at one of its trials.
+    """
+    plan = planned_trials(experiment, trials)
+    data = _load(experiment.data, location)
+    _check_objectives(experiment.search.objectives, data.selection)
+    settings = settings_to_check(experiment, plan)
+    loaded = {_data_key(experiment): data}
+    for one in settings:
+        key = _data_key(one.experiment)
+        if key not in loaded:
+            try:
+                loaded[key] = _load(one.experiment.data, location)
+            except UserError as error:
+                raise one.named_in(error) from error
+    _check_batches(settings, loaded)
+    _check_backbones(settings, location)
+    return CheckedStudy(plan, data, settings)
+
+
+def left_out(checked: CheckedStudy) -> list[str]:
+    """Return which training sets, or languages of them, are too small for the batches of a study, a line for each."""
+    # Shares make no difference here: the same kinds and size are planned once.
+    distinct = {
+        (_size(one), frozenset(kind for kind, weight in one.experiment.batches.mix.items() if weight))
+        for one in checked.settings
+    }
+    found: set[str] = set()
+    for size, kinds in distinct:
+        with suppress(UserError):  # a kind that no set can fill with the values of another trial
+            mix = dict.fromkeys(kinds, 1.0)
+            found.update(BatchPlan(checked.data.pair_sets, size=size, mix=mix, size_exponent=0, seed=0).left_out)
+    return sorted(found)
+
+
+def _data_key(experiment: Experiment) -> str:
+    """Return what decides which data are loaded: the selection set is the same in all trials."""
+    return experiment.data.model_dump_json(include={"train", "report"})
+
+
+def _load(settings: Data, location: DataLocation) -> LoadedData:
+    train = [source.pairs(location) for source in settings.train]
+    selection = settings.selection.task(location)
+    report = [source.task(location) for source in settings.report]
+    names = [task.name for task in report]
+    if len(set(names)) < len(names):  # scores and figures are kept by name
+        problem = "two report sets have the same name"
+        raise UserError(problem, path="data.report", seen=names, remedy="rename a file")
+    reason = settings.allow_overlap.reason if settings.allow_overlap else None
+    overlap = refuse_overlap(find_overlap(train, report), reason) if report else ()
+    return LoadedData(train, selection, report, overlap)
+
+
+def _check_objectives(objectives: Sequence[Objective], selection: RetrievalTask) -> None:
+    defined = measures_of(selection)
+    for index, objective in enumerate(objectives):
+        if objective.metric not in defined:
+            raise UserError(
+                "this objective has no value on the selection set",
+                path=f"search.objectives.{index}.metric",
+                seen=f"{objective.metric} on {selection.name} in {', '.join(selection.languages)}",
+                allowed=one_of(defined) or "a selection set whose questions have answers",
+                remedy="choose another metric, or a selection set with questions and answers in more languages",
+            )
+
+
+def measures_of(task: RetrievalTask) -> set[str]:
+    """Return the measures that have a value on a task, whatever the encoder: those of a ranking made up here."""
+    offsets = task.relevant_offsets
+    pairs = np.arange(len(task.relevant_candidates))
+    question_P = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    language_P = np.searchsorted(language_offsets(task), task.relevant_candidates, side="right") - 1
+    group_P = question_P * len(task.languages) + language_P
+    starts_P = np.concatenate([[True], np.diff(group_P) != 0])[: len(pairs)]
+    first_P = np.maximum.accumulate(np.where(starts_P, pairs, 0))
+    ranks = Ranks(pairs - first_P + 1, pairs - offsets[question_P] + 1, np.zeros_like(pairs))
+    return set(summarise(score_table(task, ranks)).summary)
+
+
+def _check_batches(settings: Iterable[SettingsToCheck], loaded: dict[str, LoadedData]) -> None:
+    # Whoever can fill a large batch can fill a small one: one plan for each kind and choice of training sets.
+    largest: dict[tuple[str, str], SettingsToCheck] = {}
+    for one in settings:
+        for kind, weight in sorted(one.experiment.batches.mix.items()):
+            key = (kind, _data_key(one.experiment))
+            if weight > 0 and (key not in largest or _size(one) > _size(largest[key])):
+                largest[key] = one
+    for (kind, data), one in largest.items():
+        try:
+            BatchPlan(loaded[data].pair_sets, size=_size(one), mix={kind: 1.0}, size_exponent=1.0, seed=0)
+        except UserError as error:
+            raise one.named_in(error) from error
+
+
+def _size(one: SettingsToCheck) -> int:
+    return one.experiment.batches.size
+
+
+def _check_backbones(settings: Iterable[SettingsToCheck], location: DataLocation) -> None:
+    """Load the tokenizer of every pretrained model: megabytes at most, and enough to know that the model is there."""
+    seen: set[tuple[str, str | None]] = set()
+    for one in settings:
+        backbone = one.experiment.backbone
+        if isinstance(backbone, HuggingFaceBackbone) and (backbone.name, backbone.revision) not in seen:
+            seen.add((backbone.name, backbone.revision))
+            try:
+                backbone.tokenizer(TrainingText(fingerprint="", texts=tuple, cache=location.cache))  # needs no text
+            except UserError as error:
+                raise one.named_in(error) from error

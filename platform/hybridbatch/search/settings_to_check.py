@@ -1,0 +1,113 @@
+"""Which settings of a study have to be tried with its data: the baselines, and the ends of what is searched."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.search.planned import PlannedTrials, resolve
+from hybridbatch.spec import overrides
+from hybridbatch.spec.experiment import Experiment
+from hybridbatch.spec.search_space import extremes, middle
+
+MOST = 256  # settings of the search; where there are more, the ends of one range after the other are tried
+_DECIDE = ("data.", "batches.", "backbone.name", "backbone.revision")  # paths on which data, batches, models depend
+
+
+@dataclass(frozen=True)
+class SettingsToCheck:
+    """Settings that a trial may have.
+
+    Attributes:
+        name: What they are, for people: empty for the experiment as written.
+        experiment: The experiment with all that in place.
+    """
+
+    name: str
+    experiment: Experiment
+
+    def named_in(self, error: UserError) -> UserError:
+        """Return ``error`` as one that says with which settings it came."""
+        if not self.name:
+            return error
+        problem = f"{error.problem}, with {self.name}"
+        return UserError(
+            problem, file=error.file, path=error.path, seen=error.seen, allowed=error.allowed, remedy=error.remedy
+        )
+
+
+def settings_to_check(experiment: Experiment, plan: PlannedTrials) -> list[SettingsToCheck]:
+    """Return settings such that, when they can run, every trial can.
+
+    Raises:
+        UserError: If values of a grid do not go together.
+    """
+    baselines = {baseline.name: number for number, baseline in enumerate(plan.baselines)}  # seeds change nothing
+    found = [
+        SettingsToCheck(f"the baseline {name}", resolve(experiment, plan, number, {}))
+        for name, number in baselines.items()
+    ]
+    if plan.total > len(plan.baselines):
+        found += _searched(experiment, plan)
+    return found
+
+
+def _searched(experiment: Experiment, plan: PlannedTrials) -> Iterator[SettingsToCheck]:
+    space = experiment.search.space
+    paths = [
+        path for path, one in space.items() if path.startswith(_DECIDE) or (one.complement or "").startswith(_DECIDE)
+    ]
+    if plan.grid:
+        yield from _of_grid(experiment, plan, paths)
+        return
+    for values in itertools.islice(_ends(experiment, paths), MOST):
+        resolved = _applied(experiment, values)
+        if resolved is not None:  # the reader has tried each value by itself: only ends of several ranges may clash
+            yield SettingsToCheck(_in_words(values), resolved)
+
+
+def _of_grid(experiment: Experiment, plan: PlannedTrials, paths: list[str]) -> Iterator[SettingsToCheck]:
+    numbers: dict[tuple[Any, ...], int] = {}
+    for number, point in enumerate(plan.grid, len(plan.baselines)):
+        numbers.setdefault(tuple(point[path] for path in paths), number)
+    for values, number in itertools.islice(numbers.items(), MOST):
+        name = _in_words(dict(zip(paths, values, strict=True)))
+        try:
+            resolved = resolve(experiment, plan, number, plan.grid[number - len(plan.baselines)])
+        except UserError as error:
+            raise SettingsToCheck(name, experiment).named_in(error) from error
+        yield SettingsToCheck(name, resolved)
+
+
+def _ends(experiment: Experiment, paths: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield every combination of listed values and ends of ranges, or each of them by itself where there are many."""
+    space = experiment.search.space
+    if math.prod(len(extremes(space[path])) for path in paths) <= MOST:
+        for values in itertools.product(*(extremes(space[path]) for path in paths)):
+            yield dict(zip(paths, values, strict=True))
+        return
+    middles = {path: middle(space[path]) for path in paths}
+    # side by side, so that no long list keeps the others out
+    for values in itertools.zip_longest(*(extremes(space[path]) for path in paths)):
+        for path, value in zip(paths, values, strict=True):
+            if value is not None:
+                yield {**middles, path: value}
+
+
+def _applied(experiment: Experiment, values: Mapping[str, Any]) -> Experiment | None:
+    """Return the experiment with ``values``, beside the middles of the other ranges if need be; None if they clash."""
+    space = experiment.search.space
+    for rest in ({}, {path: middle(one) for path, one in space.items() if path not in values}):
+        try:
+            return overrides.apply(experiment, overrides.with_complements(space, {**rest, **values}))
+        except UserError:
+            continue
+    return None
+
+
+def _in_words(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{path} {value}" for path, value in values.items())

@@ -1,0 +1,147 @@
+"""What would stop a study at one of its trials is told before the first of them, by `plan` and by `run` alike."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.command_line import CommandLine
+from tests.small_study import CONTENT, experiment, write_file
+
+from hybridbatch.evaluation.score import evaluate_embeddings
+from hybridbatch.search.checks import check_study, measures_of
+from hybridbatch.spec.folders import HomeFolder
+from hybridbatch.spec.sources import DataLocation
+
+TRAIN, SELECTION = CONTENT["data"]["train"][0], CONTENT["data"]["selection"]
+NO_BASELINES: dict[str, Any] = {"search.baselines": {}}
+
+
+def searched(**space: Any) -> dict[str, Any]:
+    return {**NO_BASELINES, "search.space": {path.replace("__", "."): one for path, one in space.items()}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "problem", "facts"),
+    [
+        (
+            {"data.selection": {**SELECTION, "languages": ["en"]}, "search.objectives": [{"metric": "map_cross"}]},
+            "search.objectives.0.metric",
+            "this objective has no value on the selection set",
+            ["map_cross", "map_mono"],
+        ),
+        (
+            {
+                "data.selection": {**SELECTION, "languages": ["en"]},
+                "search.objectives": [{"metric": "map_multi"}, {"metric": "rank_distance"}],
+            },
+            "search.objectives.1.metric",
+            "this objective has no value on the selection set",
+            ["rank_distance", "map_multi"],
+        ),
+        (
+            searched(batches__size={"choice": [8, 64]}),
+            "batches.mix.crosslingual",
+            "no training set can fill a crosslingual batch",
+            ["batches.size 64"],
+        ),
+        (
+            searched(batches__size={"integer": [4, 64]}, loss__temperature={"uniform": [0.1, 0.2]}),
+            "batches.mix.crosslingual",
+            "with batches.size 64",
+            ["batches.size 64"],
+        ),
+        (
+            {**searched(batches__size={"choice": [8, 64]}), "search.sampler": {"kind": "grid"}},
+            "batches.mix.crosslingual",
+            "with batches.size 64",
+            [],
+        ),
+        (
+            searched(batches__mix__english={"uniform": [0, 1], "complement": "batches.mix.monolingual"})
+            | {"data.train": [{**TRAIN, "languages": ["de", "es"]}]},
+            "batches.mix.english",
+            "with batches.mix.english 1.0",
+            [],
+        ),
+        (
+            {"search.baselines": {"large": {"batches.size": 64}}},
+            "batches.mix.crosslingual",
+            "with the baseline large",
+            [],
+        ),
+    ],
+)
+def test_what_cannot_run_is_refused_before_the_first_trial(
+    command_line: CommandLine,
+    home: HomeFolder,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    path: str,
+    problem: str,
+    facts: list[str],
+) -> None:
+    file = write_file(tmp_path, changes)
+    for command in (["plan", file], ["run", file, "--local"]):
+        command_line(*command, "--home", home.path).is_message(f"{file} -> {path}", problem, *facts)
+    assert not home.study("small").path.exists()
+
+
+def test_two_report_sets_of_one_name_are_refused(
+    command_line: CommandLine, home: HomeFolder, tmp_path: Path, small_data: Path
+) -> None:
+    data = Path(shutil.copytree(small_data, tmp_path / "data"))
+    (data / "more").mkdir()
+    shutil.copy(data / "small_report.csv", data / "more")
+    paths = ("small_report.csv", "more/small_report.csv")
+    file = write_file(tmp_path, {"data.report": [{"dataset": "parallel-pairs", "path": path} for path in paths]})
+    for command in (["plan", file], ["run", file, "--local"]):
+        done = command_line(*command, "--home", home.path, "--data", data)
+        done.is_message(f"{file} -> data.report", "two report sets have the same name", "small_report")
+
+
+@pytest.mark.parametrize("place", ["backbone", "space"])
+def test_a_model_that_is_not_there_is_named(
+    command_line: CommandLine, home: HomeFolder, tmp_path: Path, place: str
+) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    changes = {"backbone": {"kind": "huggingface", "name": nowhere}}
+    if place == "space":
+        changes = {**searched(backbone__name={"choice": [nowhere]}), **changes}
+    file = write_file(tmp_path, changes)
+    for command in (["plan", file], ["run", file, "--local"]):
+        done = command_line(*command, "--home", home.path)
+        done.is_message(nowhere, "the tokenizer cannot be loaded", "config.json")
+    assert not home.study("small").path.exists()
+
+
+def test_a_search_that_can_run_is_not_refused_for_the_values_that_it_replaces(
+    command_line: CommandLine, home: HomeFolder, tmp_path: Path
+) -> None:
+    file = write_file(tmp_path, {**searched(batches__size={"choice": [4, 8]}), "batches.size": 64})
+    plan = command_line("plan", file, "--home", home.path, "--json")
+    assert plan.code == 0, plan.err
+    assert list(plan.json["batches"]) == ["batches.size 4"]
+
+
+def test_searches_of_many_paths_are_checked_within_bounds(small_data: Path, tmp_path: Path) -> None:
+    kinds = ("english", "same-language", "monolingual", "crosslingual", "multilingual")
+    space = {f"batches.mix.{kind}": {"uniform": [0.0, 1.0]} for kind in kinds}
+    space |= {"data.size_exponent": {"uniform": [0, 1]}, "batches.size": {"integer": [2, 8]}}
+    space |= {"data.train.0.dev_share": {"choice": [0.3, 0.31]}, "backbone.question_tokens": {"integer": [8, 24]}}
+    made = experiment({**NO_BASELINES, "search.space": space})
+    assert 1 < len(check_study(made, DataLocation(small_data, tmp_path)).settings) <= 256
+
+
+@pytest.mark.parametrize("languages", [None, ["en"], ["en", "de"]])
+def test_measures_are_known_without_an_encoder(small_data: Path, tmp_path: Path, languages: list[str] | None) -> None:
+    made = experiment({"data.selection": {**SELECTION, "languages": languages}})
+    task = made.data.selection.task(DataLocation(small_data, tmp_path))
+    random = np.random.default_rng(0)
+    questions_QD, candidates_ND = (
+        random.standard_normal((len(one), 4), dtype=np.float32) for one in (task.questions, task.candidates)
+    )
+    assert measures_of(task) == set(evaluate_embeddings(task, questions_QD, candidates_ND)[0].summary)
