@@ -19,7 +19,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that continuous integration uses."""
     parser.addoption(
-        "--nothing-skipped", action="store_true", help="fail when a test that needs data sets or PostgreSQL is skipped"
+        "--nothing-skipped",
+        action="store_true",
+        help="fail when a test that needs data sets, PostgreSQL or a small disk is skipped",
     )
 
 
@@ -27,9 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip for want of data or of a server into a failure where these must be there."""
+    """Turn a skip for want of data, of a server or of a small disk into a failure where these must be there."""
     report = yield
-    needs = [name for name in ("data", "postgresql") if item.get_closest_marker(name)]
+    needs = [name for name in ("data", "postgresql", "small_disk") if item.get_closest_marker(name)]
     if report.skipped and needs and item.config.getoption("--nothing-skipped"):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, but this has to be here: {', '.join(needs)}"
@@ -37,10 +39,13 @@ def pytest_runtest_makereport(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need the public data sets."""
+    """Mark the tests that need the public data sets or a small disk."""
     for item in items:
-        if "data_root" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "data_root" in fixtures:
             item.add_marker(pytest.mark.data)
+        if "small_disk" in fixtures:
+            item.add_marker(pytest.mark.small_disk)
 
 
 @pytest.fixture(scope="session")

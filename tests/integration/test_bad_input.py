@@ -49,7 +49,7 @@ def in_file(file: Path, path: str) -> str:
             "unknown metric",
             ["'map_mutli'", "rank_distance", "did you mean 'map_multi'?"],
         ),
-        ({"data.train": []}, "data.train", "", []),
+        ({"data.train": []}, "data.train", "too short", ["[]", "at least 1 value"]),
         ({"search.trials": None}, "search.trials", "the number of trials is missing", ["a whole number"]),
     ],
 )
@@ -119,9 +119,9 @@ def missing_file(data: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("mistake", "place", "problem", "facts"),
     [
-        (broken_parquet, "broken.parquet", "", []),
+        (broken_parquet, "broken.parquet", "not a readable parquet file", ["a whole parquet file", "cut off"]),
         (unknown_language, "small.csv -> languages", "language not in the data set", ["'xx'", "de, en, es"]),
-        (missing_file, "eval/lareqa/xquad-r", "", ["HYBRIDBATCH_DATA"]),
+        (missing_file, "eval/lareqa/xquad-r", "the data is missing", ["HYBRIDBATCH_DATA"]),
     ],
 )
 def test_data_that_cannot_be_used_is_named_by_plan_and_by_run(
@@ -237,7 +237,9 @@ def test_models_and_data_sets_to_evaluate(command_line: CommandLine, finished: H
     home = HomeFolder(shutil.copytree(finished.path, tmp_path / "home"))
     pairs = ["-d", "parallel-pairs", "--home", home.path]
     report = ["--set", "path=small_report.csv"]
-    command_line("evaluate", "nowhere", *pairs, *report).is_message("nowhere", "")
+    command_line("evaluate", "nowhere", *pairs, *report).is_message(
+        "nowhere", "cannot be loaded", "a folder or hub name", "check the name"
+    )
     command_line("evaluate", "small/1", *pairs, *report).is_message(
         str(home.study("small").path), "this trial has no model", "'small/1'", "a complete trial: 0"
     )

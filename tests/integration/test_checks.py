@@ -114,7 +114,7 @@ def test_a_model_that_is_not_there_is_named(
     file = write_file(tmp_path, changes)
     for command in (["plan", file], ["run", file, "--local"]):
         done = command_line(*command, "--home", home.path)
-        done.is_message(nowhere, "the tokenizer cannot be loaded", "config.json")
+        done.is_message(nowhere, "cannot be loaded", "a folder or hub name")
     assert not home.study("small").path.exists()
 
 
