@@ -188,7 +188,7 @@ def compare(
 
         console = _console()
         for part in comparison(table):
-            console.print(part)
+            console.print(part, crop=False)  # on a very narrow terminal lines are broken, never cut
             console.print()
 
 

@@ -182,7 +182,7 @@ def test_without_report_set_baselines_are_compared_on_the_selection_set(tmp_path
 def printed(table: StudyTable, width: int = 110) -> str:
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
     for one in comparison(table):
-        console.print(one)
+        console.print(one, crop=False)
     file = console.file
     assert isinstance(file, io.StringIO)
     return file.getvalue()
@@ -193,6 +193,9 @@ def test_the_terminal_shows_trials_report_sets_and_baselines(table: StudyTable) 
     for expected in ("★◆ ", "0 monolingual", "pruned", "failed", "baselines on xquad-r", "hybrid"):
         assert expected in text
     assert "…" not in text
+    narrow, wide = (printed(table, width) for width in (60, 200))
+    figures = re.compile(r"[-+]?\d*\.\d+")
+    assert figures.findall(narrow) == figures.findall(wide), "a narrow terminal must not cut figures"
     assert "hybrid - " not in printed(table_of_one_baseline(table))
 
 

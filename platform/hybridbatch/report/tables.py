@@ -38,13 +38,13 @@ def trial_table(table: StudyTable) -> Table:
     """Return the trials: state, objectives (measured on the selection set), searched values, time."""
     shown = _table(f"{table.study}: trials", LEGEND)
     for heading in ("", "trial", "state"):
-        shown.add_column(heading, no_wrap=True)
+        shown.add_column(heading)
     for objective in table.objectives:
-        shown.add_column(f"{measure_name(objective.metric)} {_ARROW[objective.direction]}", justify="right")
+        shown.add_column(f"{measure_name(objective.metric)}\u00a0{_ARROW[objective.direction]}", justify="right")
     for name in short_paths(table.searched).values():
         shown.add_column(name, justify="right")
     shown.add_column("steps", justify="right")
-    shown.add_column("time", justify="right", no_wrap=True)
+    shown.add_column("time", justify="right")
     for row in table.rows:
         values = row.result.values or (None,) * len(table.objectives)
         shown.add_row(
@@ -65,7 +65,7 @@ def report_table(table: StudyTable, dataset: str) -> Table:
     measures = _measures_on(table, dataset)
     shown = _table(f"{table.study}: {dataset} (report set, looked at once at the end)")
     shown.add_column("")
-    shown.add_column("trial", no_wrap=True)
+    shown.add_column("trial")
     for measure in measures:
         shown.add_column(measure_name(measure), justify="right")
     for row in table.complete:
@@ -152,14 +152,23 @@ def _table(title: str, caption: str | None = None) -> Table:
         caption_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
+        show_edge=False,
         pad_edge=False,
         collapse_padding=True,
     )
 
 
 def _with_whole_figures(table: Table) -> Table:
-    """Return ``table`` with columns that no narrow terminal makes narrower than a figure or a word of the heading."""
+    """Return ``table`` with figures that no narrow terminal cuts; texts may be broken, at their spaces first."""
     for column in table.columns:
-        texts = [cell.plain if isinstance(cell, Text) else str(cell) for cell in column.cells]
-        column.min_width = max(map(cell_len, [*texts, *str(column.header).split()]), default=0)
+        if column.justify == "right":
+            column.no_wrap, column.header = True, str(column.header).replace(" ", "\n")
+            column.min_width = max((cell_len(_plain(cell)) for cell in column.cells), default=0)
+        else:
+            words = (word for cell in (column.header, *column.cells) for word in _plain(cell).split())
+            column.min_width = max(map(cell_len, words), default=0)
     return table
+
+
+def _plain(cell: object) -> str:
+    return cell.plain if isinstance(cell, Text) else str(cell)

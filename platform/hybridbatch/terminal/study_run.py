@@ -100,7 +100,7 @@ def _closing_words(session: StudySession, console: Console, log: Path, interrupt
     finished = counts.complete + counts.pruned + counts.failed
     if finished:
         for part in comparison(collect(session.folder)):
-            console.print(part)
+            console.print(part, crop=False)  # on a very narrow terminal lines are broken, never cut
             console.print()
     states = ", ".join(f"{count} {state}" for state, count in vars(counts).items() if count)
     _print(console, f"trials: {states}  ·  log: {log}")
