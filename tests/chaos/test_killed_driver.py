@@ -144,7 +144,7 @@ def test_who_is_asked_to_stop_does_it_cleanly_and_says_how_to_go_on(
     os.kill(driver.pid, asked)
     said, _ = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 130, said
-    assert f"hybridbatch resume small --home {home.path}" in " ".join(said.split())
+    assert f"hybridbatch resume small --local --home {home.path}" in " ".join(said.split())
     assert "Traceback" not in said
     states = [trial.state.name for trial in optuna.load_study(study_name="small", storage=home.ledger_url).trials]
     assert "RUNNING" not in states

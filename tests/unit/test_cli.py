@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 import typer
-from hybridbatch.metrics.summary_names import summary_names
 from tests.command_line import CommandLine
 from tests.small_study import LANGUAGES, drop_language, write_data, write_file
 
 from hybridbatch import __version__
 from hybridbatch.cli import app
 from hybridbatch.spec.folders import HomeFolder
+from hybridbatch.spec.objectives import objective_directions
 
 HEAVY = ("torch", "transformers", "ray", "optuna", "mlflow", "datasets", "pandas", "pyarrow", "plotly", "matplotlib")
 # What others may have written into their scripts: an option may be added, never taken away or renamed.
@@ -141,7 +141,7 @@ def test_evaluate_keys_and_the_figures_of_the_trial_itself(
     arguments = ["evaluate", "small/0", "-d", "parallel-pairs", "--set", "path=small_report.csv"]
     done = command_line(*arguments, "--home", tmp_path / "home", "--json", "--scores", tmp_path / "scores.parquet")
     assert done.code == 0, done.err
-    assert set(done.json) == RESULT_KEYS | set(summary_names())
+    assert set(done.json) == RESULT_KEYS | set(objective_directions())
     documented = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
     for name in set(done.json):  # `map_mono` is written out, of the others their stem
         assert f"`{name}`" in documented or f"`{re.sub('_(mono|cross|multi)$', '', name)}`" in documented, name

@@ -186,7 +186,8 @@ def test_a_run_left_half_written_is_completed(store: TrackingStore, study: Study
 
 def test_a_run_of_an_older_result_is_replaced(store: TrackingStore, study: StudyFolder) -> None:
     project_study(study, store)
-    write_trial(study, trial_result(3, alpha=0.7))  # the failed trial was run again and is now complete
+    (study.trial(3).path / "result.json").unlink()  # by hand, and the failed trial was run again and is now complete
+    write_trial(study, trial_result(3, alpha=0.7))
 
     report = project_study(study, store)
 
