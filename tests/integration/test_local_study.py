@@ -92,6 +92,8 @@ def test_a_result_that_nobody_heard_of_is_told_without_running_again(home: HomeF
     folder = session.folder.trial(spec.number)
     assert run_trial(spec, folder, Workshop(session.location), Yes()) is not None  # and here the driver dies
     before = content(folder.path)
+    (folder.checkpoints / "step-00000002").mkdir(parents=True)  # it had not come to removing them
+    folder.progress.write_text("{}")
     assert told(home)[0].state == TrialState.RUNNING
 
     watcher = Watcher()

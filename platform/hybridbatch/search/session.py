@@ -73,6 +73,7 @@ class StudySession:
         for number in self.ledger.unfinished():
             result = self.folder.trial(number).read_result()
             if result is not None:
+                self.folder.trial(number).remove_what_only_a_running_trial_needs()
                 self.ledger.tell(result)
                 told += 1
         return told
@@ -146,6 +147,7 @@ class StudySession:
     def finish(self, result: TrialResult) -> None:
         """Record a result that lies in its folder."""
         folder = self.folder.trial(result.number)
+        folder.remove_what_only_a_running_trial_needs()
         self.ledger.tell(result)
         self.writer.submit(folder)
         self.observer.finished(result)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,16 @@ class TrialFolder:
         return self.path / "checkpoints"
 
     @property
+    def best_weights(self) -> Path:
+        """Folder of the best weights so far, kept while a trial with early stopping runs."""
+        return self.path / "best"
+
+    @property
+    def accelerator_lost(self) -> Path:
+        """File that says that the trial once left its workers without a usable accelerator."""
+        return self.path / "accelerator-lost"
+
+    @property
     def model(self) -> Path:
         """Folder of the trained encoder, in Hugging Face layout with a ``hybridbatch.json`` beside it."""
         return self.path / "model"
@@ -111,6 +122,13 @@ class TrialFolder:
         if atomic.write_text_once(self.path / "result.json", result.model_dump_json(indent=1) + "\n"):
             return result
         return self.read_result() or result
+
+    def remove_what_only_a_running_trial_needs(self) -> None:
+        """Remove checkpoints and the like; a process killed after it wrote the result may have left them."""
+        for folder in (self.checkpoints, self.best_weights):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.progress, self.accelerator_lost):
+            file.unlink(missing_ok=True)
 
     def read_result(self) -> TrialResult | None:
         """Return the outcome, or None when the trial is not finished."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,16 +119,6 @@ class TrialRun:
         self.progress = ProgressFile(folder.progress, self.settings.steps, active=shard.rank == 0)
 
     @property
-    def best_weights(self) -> Path:
-        """Folder of the best weights so far, kept when early stopping is on."""
-        return self.folder.path / "best"
-
-    @property
-    def accelerator_lost(self) -> Path:
-        """File that says that the trial once left its workers without a usable accelerator."""
-        return self.folder.path / "accelerator-lost"
-
-    @property
     def curve(self) -> list[Any]:
         """The training curve so far."""
         return self.trainer.curve if self.trainer else []
@@ -200,7 +189,7 @@ class TrialRun:
         if self.shard.workers > 1:
             torch.distributed.broadcast(value, src=0)  # so that all workers stop at the same step
         if self.best.see(trainer.step, float(value), objective, stopping) and self.shard.rank == 0:
-            with atomic.folder_written_whole(self.best_weights) as draft:
+            with atomic.folder_written_whole(self.folder.best_weights) as draft:
                 write_tensors(trainer.model.state_dict(), draft / "model.safetensors")
 
     def _waited_enough(self) -> bool:
@@ -209,7 +198,7 @@ class TrialRun:
 
     def _complete(self, trainer: Trainer) -> TrialResult:
         if self.best.step is not None and self.best.step != trainer.step:
-            load_weights(self.best_weights / "model.safetensors", trainer.model)
+            load_weights(self.folder.best_weights / "model.safetensors", trainer.model)
         start = time.perf_counter()
         for task in self.workshop.data(self.experiment.data).report:
             self.progress.update(force=True, phase="reporting")
@@ -278,18 +267,15 @@ class TrialRun:
 
     def is_first_loss_of_the_accelerator(self) -> bool:
         """Return whether the trial may be tried again with a fresh accelerator; the second time it is its own fault."""
-        first = not self.accelerator_lost.exists()
-        self.accelerator_lost.touch()
+        first = not self.folder.accelerator_lost.exists()
+        self.folder.accelerator_lost.touch()
         return first
 
     def write(self, result: TrialResult) -> TrialResult:
         """Write the outcome, drop what only an unfinished trial needs, and return the outcome that stands."""
         self.folder.write_curve(tuple(self.curve))
         standing = self.folder.write_result(result)
-        shutil.rmtree(self.folder.checkpoints, ignore_errors=True)
-        shutil.rmtree(self.best_weights, ignore_errors=True)
-        self.folder.progress.unlink(missing_ok=True)
-        self.accelerator_lost.unlink(missing_ok=True)
+        self.folder.remove_what_only_a_running_trial_needs()
         return standing
 
     def _provenance(self) -> dict[str, Any]:
