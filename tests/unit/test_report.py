@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -200,8 +201,6 @@ def test_the_terminal_shows_trials_report_sets_and_baselines(table: StudyTable) 
 
 
 def table_of_one_baseline(table: StudyTable) -> StudyTable:
-    from dataclasses import replace
-
     return replace(table, rows=tuple(row for row in table.rows if row.result.baseline in (None, "hybrid")))
 
 
@@ -273,6 +272,20 @@ def test_importance_finds_what_mattered(tmp_path: Path) -> None:
     assert shares[MIX] > 0.8
 
 
+@pytest.mark.parametrize(("values", "counts"), [({MIX: 1.0}, True), ({MIX: 1.0, "batches.size": 8}, False)])
+def test_importance_counts_baselines_that_differ_in_searched_values_alone(
+    table: StudyTable, values: dict[str, float], counts: bool
+) -> None:
+    search = {**table.experiment["search"], "baselines": {"monolingual": values}}
+    stated = replace(table, experiment={**table.experiment, "search": search})
+    searched = [row for row in table.complete if not row.result.baseline]
+    few = replace(
+        stated, rows=(*searched[:2], *(row for row in table.complete if row.result.baseline == "monolingual"))
+    )
+    assert len(few.complete) >= 4
+    assert bool(importances(few, 1)) is counts
+
+
 def test_figures_of_a_study(table: StudyTable) -> None:
     cards = study_cards(table)
     assert all(card.caption.endswith(".") and card.figure is not None for card in cards)
@@ -310,6 +323,10 @@ def test_the_page_is_whole_and_loads_nothing(table: StudyTable) -> None:
     assert html.count("plotly.js v") == 1
     figures = json.loads(page.scripts[2])
     assert len(figures) == len(study_cards(table))
+    clear = [text.strip() for text in re.findall(r'<td class="number clear">([^<]*)<', html)]
+    ratios = [float(text.rpartition("(x")[2].rstrip(")")) for text in clear]
+    assert len(ratios) < html.count("(x"), "not every difference is clear"
+    assert min(ratios) >= 2
     used = [int(value) for _, name, value in page.attributes if name == "data-figure"]
     assert used == list(range(len(figures)))
 

@@ -175,7 +175,7 @@ def _differences(table: StudyTable) -> list[dict[str, Any]]:
     for (dataset, first, second), members in pairs:
         by_measure = {one.measure: one for one in members}
         cells = [
-            {"text": difference_text(by_measure.get(name)), "clear": is_clear(by_measure.get(name))}
+            {"text": difference_text(by_measure.get(name)), "is_clear": is_clear(by_measure.get(name))}
             for name in MEASURES
         ]
         rows.append({"dataset": dataset, "pair": f"{first} − {second}", "cells": cells})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hybridbatch.report.collect import MIX
 from hybridbatch.report.figures.card import SEARCHED, FigureCard, new_figure, safe
 from hybridbatch.report.figures.response import is_logarithmic
 from hybridbatch.report.naming import measure_name
@@ -28,8 +29,8 @@ def importance_cards(table: StudyTable) -> list[FigureCard]:
         shares = importances(table, index)
         if not shares:
             reason = (
-                f"Needs at least {FEWEST_TRIALS} complete searched trials with different outcomes; "
-                f"this study has {len(_searched(table))}."
+                f"Needs at least {FEWEST_TRIALS} complete trials that differ in the searched values alone, with "
+                f"different outcomes; this study has {len(_comparable(table))}."
             )
             cards.append(FigureCard(_SECTION, title, reason, None))
             continue
@@ -45,9 +46,9 @@ def importance_cards(table: StudyTable) -> list[FigureCard]:
         figure.update_layout(bargap=0.45)
         figure.update_xaxes(range=[0, 1])
         caption = (
-            f"Share of the variance of {measure_name(objective.metric)} between the {len(_searched(table))} complete "
-            "searched trials that each value explains by itself and in combination (fANOVA over a random forest with "
-            "a fixed seed). With few trials this is a hint, not a finding."
+            f"Share of the variance of {measure_name(objective.metric)} that each searched value explains by itself "
+            f"and in combination (fANOVA over a random forest with a fixed seed), from {len(_comparable(table))} "
+            "complete trials that differ in nothing else but the seed. With few trials this is a hint, not a finding."
         )
         cards.append(FigureCard(_SECTION, title, caption, figure, shape="low"))
     return cards
@@ -58,7 +59,7 @@ def importances(table: StudyTable, objective: int) -> dict[str, float]:
 
     The study is rebuilt in memory from the results, so that the ledger need not be there.
     """
-    rows = _searched(table)
+    rows = _comparable(table)
     outcomes = [row.result.values[objective] for row in rows if row.result.values is not None]
     if len(outcomes) < FEWEST_TRIALS or len(set(outcomes)) == 1:
         return {}
@@ -73,8 +74,22 @@ def importances(table: StudyTable, objective: int) -> dict[str, float]:
     return {path: float(share) for path, share in found.items()}
 
 
-def _searched(table: StudyTable) -> list[TrialRow]:
-    return [row for row in table.complete if row.result.params and not row.result.baseline]
+def _comparable(table: StudyTable) -> list[TrialRow]:
+    """Return the complete trials that differ in searched values and seed alone: baselines may be among them."""
+    search = table.experiment.get("search", {})
+    space: dict[str, dict[str, Any]] = search.get("space", {})
+    complements = {path: (space.get(path) or {}).get("complement") for path in table.searched}
+    may_differ = {*table.searched, *complements.values(), "training.seed"}
+    # Of a baseline the share of the mix is known, which is the weight itself where it has a complement.
+    if all(complements[path] for path in table.searched if path.startswith(f"{MIX}.")):
+        inside = {name for name, values in search.get("baselines", {}).items() if values.keys() <= may_differ}
+    else:
+        inside = set()
+    return [
+        row
+        for row in table.complete
+        if (not row.result.baseline or row.result.baseline in inside) and row.placed.keys() >= set(table.searched)
+    ]
 
 
 def _rebuilt(rows: list[TrialRow], distributions: dict[str, BaseDistribution], objective: int) -> Study:
@@ -87,9 +102,9 @@ def _rebuilt(rows: list[TrialRow], distributions: dict[str, BaseDistribution], o
     finally:
         optuna.logging.set_verbosity(quiet)
     for row in rows:
-        if row.result.values is None or not distributions.keys() <= row.result.params.keys():
-            continue  # of an older search space
-        params = {path: _internal(row.result.params[path], distributions[path]) for path in distributions}
+        if row.result.values is None:
+            continue
+        params = {path: _internal(row.placed[path], distributions[path]) for path in distributions}
         value = row.result.values[objective]
         study.add_trial(optuna.create_trial(params=params, distributions=distributions, value=value))
     return study
@@ -99,7 +114,7 @@ def _distribution(table: StudyTable, path: str, rows: list[TrialRow]) -> BaseDis
     """Return a distribution that holds every value seen: the searched range is not needed, only its scale."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    values = [row.result.params[path] for row in rows if path in row.result.params]
+    values = [row.placed[path] for row in rows]
     log = is_logarithmic(table, path)
     if values and all(isinstance(value, int) and not isinstance(value, bool) for value in values):
         return IntDistribution(min(values), max(values), log=log)
