@@ -75,8 +75,9 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
                 return
             self.session.ledger.release(number)
             self._empty_until = 0.0
-            if error or (result and "lost" in result):
-                self._count_attempt(number, str(result["lost"]) if result and "lost" in result else None)
+            lost = (result or {}).get("lost")
+            if error or lost:
+                self._count_attempt(number, lost)
         except HybridBatchError as fault:
             self.faults.note(fault)
 

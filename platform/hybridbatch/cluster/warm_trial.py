@@ -43,8 +43,6 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
     def _end_group(self) -> None:
         ray.get(self.mailbox.close.remote())
         self.group.join(_END_SECONDS)
-        if self.group.is_alive():
-            raise RuntimeError(f"the worker group was idle and did not end within {_END_SECONDS} s")
 
     def _serve(self, config: dict[str, Any], mailbox: Any) -> None:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -97,6 +95,8 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         """
         if self.lost or not self.group.is_alive() or self.served >= new_config["resources"]["trials_per_group"]:
             self._end_group()
+            if self.group.is_alive():  # its workers hold what a fresh group would wait for
+                raise RuntimeError(f"the worker group was idle and did not end within {_END_SECONDS} s")
             self._start_group(new_config)
         self._hand_over(new_config)
         return True

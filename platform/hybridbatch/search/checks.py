@@ -15,39 +15,16 @@ import numpy as np
 
 from hybridbatch.backbones.backbone import TrainingText
 from hybridbatch.backbones.huggingface import HuggingFaceBackbone
-from hybridbatch.batching.plan import BatchPlan, PairSet
-from hybridbatch.datasets.parallel_pairs import ParallelPairs
+from hybridbatch.batching.plan import BatchPlan
 from hybridbatch.datasets.retrieval_task import RetrievalTask
-from hybridbatch.evaluation.leakage import find_overlap, refuse_overlap
 from hybridbatch.evaluation.rank import Ranks
 from hybridbatch.evaluation.score import language_offsets, score_table, summarise
 from hybridbatch.foundation.errors import UserError, one_of
 from hybridbatch.search.planned import PlannedTrials, planned_trials
 from hybridbatch.search.settings_to_check import SettingsToCheck, settings_to_check
-from hybridbatch.spec.experiment import Data, Experiment, Objective
+from hybridbatch.spec.experiment import Experiment, Objective
 from hybridbatch.spec.sources import DataLocation
-
-
-@dataclass(frozen=True)
-class LoadedData:
-    """The data of an experiment.
-
-    Attributes:
-        train: Training sets.
-        selection: The task that search and pruning look at.
-        report: The tasks that are looked at in the end.
-        overlap: Statements about text shared between training and report sets.
-    """
-
-    train: list[ParallelPairs]
-    selection: RetrievalTask
-    report: list[RetrievalTask]
-    overlap: tuple[str, ...]
-
-    @property
-    def pair_sets(self) -> list[PairSet]:
-        """The training sets as the batch plan sees them."""
-        return [PairSet(pairs.name, pairs.languages, pairs.language_masks_I) for pairs in self.train]
+from hybridbatch.training.trial_data import TrialData, load_trial_data
 
 
 @dataclass(frozen=True)
@@ -61,7 +38,7 @@ class CheckedStudy:
     """
 
     plan: PlannedTrials
-    data: LoadedData
+    data: TrialData
     settings: list[SettingsToCheck]
 
 
@@ -77,7 +54,7 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
         UserError: For whatever would stop the study at one of its trials.
     """
     plan = planned_trials(experiment, trials)
-    data = _load(experiment.data, location)
+    data = load_trial_data(experiment.data, location)
     _check_objectives(experiment.search.objectives, data.selection)
     settings = settings_to_check(experiment, plan)
     loaded = {_data_key(experiment): data}
@@ -85,7 +62,7 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
         key = _data_key(one.experiment)
         if key not in loaded:
             try:
-                loaded[key] = _load(one.experiment.data, location)
+                loaded[key] = load_trial_data(one.experiment.data, location)
             except UserError as error:
                 raise one.named_in(error) from error
     _check_batches(settings, loaded)
@@ -111,19 +88,6 @@ def left_out(checked: CheckedStudy) -> list[str]:
 def _data_key(experiment: Experiment) -> str:
     """Return what decides which data are loaded: the selection set is the same in all trials."""
     return experiment.data.model_dump_json(include={"train", "report"})
-
-
-def _load(settings: Data, location: DataLocation) -> LoadedData:
-    train = [source.pairs(location) for source in settings.train]
-    selection = settings.selection.task(location)
-    report = [source.task(location) for source in settings.report]
-    names = [task.name for task in report]
-    if len(set(names)) < len(names):  # scores and figures are kept by name
-        problem = "two report sets have the same name"
-        raise UserError(problem, path="data.report", seen=names, remedy="rename a file")
-    reason = settings.allow_overlap.reason if settings.allow_overlap else None
-    overlap = refuse_overlap(find_overlap(train, report), reason) if report else ()
-    return LoadedData(train, selection, report, overlap)
 
 
 def _check_objectives(objectives: Sequence[Objective], selection: RetrievalTask) -> None:
@@ -152,7 +116,7 @@ def measures_of(task: RetrievalTask) -> set[str]:
     return set(summarise(score_table(task, ranks)).summary)
 
 
-def _check_batches(settings: Iterable[SettingsToCheck], loaded: dict[str, LoadedData]) -> None:
+def _check_batches(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData]) -> None:
     # Whoever can fill a large batch can fill a small one: one plan for each kind and choice of training sets.
     largest: dict[tuple[str, str], SettingsToCheck] = {}
     for one in settings:

@@ -88,7 +88,7 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
             "evaluations": -(-steps // experiment.training.evaluate_every),
         },
         resources=_resources(experiment),
-        leakage=[*experiment.data.leakage, *data.overlap],
+        leakage=list(data.leakage),
     )
 
 

@@ -13,10 +13,8 @@ from torch import nn
 
 from hybridbatch.backbones.backbone import BackboneSettings, TrainingText
 from hybridbatch.backbones.encoders.text_encoder import most_tokens
-from hybridbatch.batching.plan import PairSet
 from hybridbatch.datasets.parallel_pairs import ParallelPairs
 from hybridbatch.datasets.retrieval_task import RetrievalTask
-from hybridbatch.evaluation.leakage import find_overlap, refuse_overlap
 from hybridbatch.evaluation.measure import TokenisedTask
 from hybridbatch.evaluation.token_store import TokenStore, tokenized, tokenizer_fingerprint
 from hybridbatch.foundation import fingerprint
@@ -24,39 +22,10 @@ from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.spec.experiment import Data, Experiment
 from hybridbatch.spec.sources import DataLocation
+from hybridbatch.training.trial_data import TrialData, load_trial_data
 
 T = TypeVar("T")
 _KEPT = 4  # objects of each sort; trials of one study rarely differ in data or backbone
-
-
-@dataclass(frozen=True)
-class TrialData:
-    """The data of an experiment.
-
-    Attributes:
-        train: Training sets.
-        selection: The task that search and pruning look at.
-        report: The tasks that are looked at in the end.
-        leakage: What is known of text shared between training and report sets.
-    """
-
-    train: tuple[ParallelPairs, ...]
-    selection: RetrievalTask
-    report: tuple[RetrievalTask, ...]
-    leakage: tuple[str, ...]
-
-    @property
-    def pair_sets(self) -> list[PairSet]:
-        """The training sets as the batch plan sees them."""
-        return [PairSet(pairs.name, pairs.languages, pairs.language_masks_I) for pairs in self.train]
-
-    def fingerprints(self) -> dict[str, str]:
-        """Return the fingerprint of each data set by its role and name."""
-        return {
-            **{f"train/{index}/{pairs.name}": pairs.fingerprint for index, pairs in enumerate(self.train)},
-            f"selection/{self.selection.name}": self.selection.fingerprint,
-            **{f"report/{task.name}": task.fingerprint for task in self.report},
-        }
 
 
 @dataclass(frozen=True)
@@ -85,22 +54,7 @@ class Workshop:
         Raises:
             UserError: If a data set cannot be loaded, or training text stands in a report set without leave.
         """
-        return self._keep("data", settings.model_dump_json(), lambda: self._load(settings))
-
-    def _load(self, settings: Data) -> TrialData:
-        train = tuple(source.pairs(self.location) for source in settings.train)
-        report = tuple(source.task(self.location) for source in settings.report)
-        names = [task.name for task in report]
-        if len(set(names)) < len(names):
-            problem = "two report sets have the same name"
-            raise UserError(problem, path="data.report", seen=names, remedy="rename a file")
-        allowed = settings.allow_overlap.reason if settings.allow_overlap else None
-        return TrialData(
-            train=train,
-            selection=settings.selection.task(self.location),
-            report=report,
-            leakage=(*settings.leakage, *(refuse_overlap(find_overlap(train, report), allowed) if report else ())),
-        )
+        return self._keep("data", settings.model_dump_json(), lambda: load_trial_data(settings, self.location))
 
     def backbone(self, experiment: Experiment) -> BackboneSettings:
         """Return the backbone of an experiment, with local files where this machine has them."""
