@@ -51,6 +51,11 @@ class BackboneSettings(Settings):
     question_tokens: Annotated[int, Field(ge=4)] = 64
     passage_tokens: Annotated[int, Field(ge=4)] = 256
 
+    def prefix_and_tokens(self, of_questions: bool, prefix: str | None = None) -> tuple[str, int]:
+        """Return what is put before questions or passages (``prefix`` when given), and their longest in tokens."""
+        stated = self.question_prefix if of_questions else self.passage_prefix
+        return stated if prefix is None else prefix, self.question_tokens if of_questions else self.passage_tokens
+
     def tokenizer(self, text: TrainingText) -> Any:
         """Return a Hugging Face tokenizer."""
         raise TypeError(f"{type(self).__name__} must say how its tokenizer is made")

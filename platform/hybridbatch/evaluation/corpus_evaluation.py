@@ -228,16 +228,16 @@ def _encoded(
     model_id = model_fingerprint(folder)
     files: dict[str, tuple[EmbeddingFile, ...]] = {}
     encoded, costs = 0, tuple[PartCost, ...]()
-    for what, texts, given, prefix, tokens in (
-        ("questions", task.questions, settings.prefixes[0], stated.question_prefix, stated.question_tokens),
-        ("passages", task.candidates, settings.prefixes[1], stated.passage_prefix, stated.passage_tokens),
+    for what, texts, given in (
+        ("questions", task.questions, settings.prefixes[0]),
+        ("passages", task.candidates, settings.prefixes[1]),
     ):
-        put = prefix if given is None else given
+        prefix, tokens = stated.prefix_and_tokens(what == "questions", given)
         # questions are few: they are kept in full precision
         dtype = settings.dtype if what == "passages" else "float32"
         content, device = f"{task.fingerprint} {what}", settings.device
-        place = embedding_folder(cache, model_id, content, prefix=put, tokens=tokens, dtype=dtype, device=device)
-        request = EncodingRequest(str(folder), texts, put, tokens, place, dtype, device)
+        place = embedding_folder(cache, model_id, content, prefix=prefix, tokens=tokens, dtype=dtype, device=device)
+        request = EncodingRequest(str(folder), texts, prefix, tokens, place, dtype, device)
         parts = encoding_parts(request, settings.shards if what == "passages" else 1, runner.threads)
         answers: list[EncodedChunks] = runner.run(parts, request, lambda *state, stage=what: told(stage, *state))
         files[what] = open_files(request.files)

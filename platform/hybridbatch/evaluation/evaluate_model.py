@@ -165,12 +165,10 @@ class _Encoding:
 
     def _side(self, side: str) -> tuple[str, int, Dataset]:
         """Return prefix, longest text in tokens as the model states it, and texts of a side."""
-        given, stated = self.prefixes, self._backbone
-        if side == "questions":
-            prefix = stated.question_prefix if given[0] is None else given[0]
-            return prefix, stated.question_tokens, self.task.questions
-        prefix = stated.passage_prefix if given[1] is None else given[1]
-        return prefix, stated.passage_tokens, self.task.candidates
+        of_questions = side == "questions"
+        given = self.prefixes[0 if of_questions else 1]
+        prefix, tokens = self._backbone.prefix_and_tokens(of_questions, given)
+        return prefix, tokens, self.task.questions if of_questions else self.task.candidates
 
     @cached_property
     def _backbone(self) -> HuggingFaceBackbone:

@@ -148,24 +148,33 @@ def score_table(task: RetrievalTask, ranks: TaskRanks) -> pa.Table:
     }
     columns["best_language"] = names.take(pa.array(best_G, mask=setting_G != 2))
     for name, metric in RANKING_METRICS.entries().items():
-        if metric.only_bitext <= task.is_bitext:
+        if task.is_bitext or not metric.only_bitext:
             score_G = np.concatenate([metric.kernel(rows.ranks_GR, rows.grades_GR) for rows in (single, pooled)])
             reported = np.array([setting in metric.settings for setting in _SETTINGS])
             columns[name] = pa.array(score_G, mask=np.isnan(score_G) | ~reported[setting_G])
-    pooled_columns = {
-        name: bias.kernel(best_rank_QL, own_Q, len(task.candidates))[pooled.key_G]
-        for name, bias in BIAS_METRICS.entries().items()
-    }
-    if ranks.relevant.leading_QK.shape[1]:
-        top = _pooled_top(task, ranks.relevant.leading_QK, relevant_QL, pooled.key_G)
-        pooled_columns |= {name: fairness.kernel(top) for name, fairness in FAIRNESS_METRICS.entries().items()}
-    for name, figure_Q in pooled_columns.items():
+    figures = _pooled_figures(task, ranks.relevant, best_rank_QL, relevant_QL, pooled.key_G)
+    for name, figure_Q in figures.items():
         figure_G = np.concatenate([np.full(len(single.key_G), np.nan), figure_Q])
         columns[name] = pa.array(figure_G, mask=np.isnan(figure_G))
     if ranks.contrasts is not None:
         columns |= _contrast_columns(task, ranks.relevant, ranks.contrasts, single.key_G, len(question_G))
     said = np.array([setting in task.settings for setting in _SETTINGS])
     return pa.table(columns).filter(pa.array(said[setting_G]))
+
+
+def _pooled_figures(
+    task: RetrievalTask, ranks: Ranks, best_rank_QL: Integers, relevant_QL: Integers, asked_G: Integers
+) -> dict[str, NDArray[np.float64]]:
+    """Return every measure of bias and of fairness of the questions ``asked_G``."""
+    own_Q = language_codes(task, task.questions)
+    figures = {
+        name: bias.kernel(best_rank_QL, own_Q, len(task.candidates))[asked_G]
+        for name, bias in BIAS_METRICS.entries().items()
+    }
+    if ranks.leading_QK.shape[1]:
+        top = _pooled_top(task, ranks.leading_QK, relevant_QL, asked_G)
+        figures |= {name: fairness.kernel(top) for name, fairness in FAIRNESS_METRICS.entries().items()}
+    return figures
 
 
 def _pooled_top(task: RetrievalTask, leading_QK: Integers, relevant_QL: Integers, asked_G: Integers) -> PooledTop:

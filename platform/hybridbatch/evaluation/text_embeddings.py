@@ -44,11 +44,9 @@ class TextEmbeddings:
         device: str = "cpu",
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        stated = model.backbone
-        is_query = role == "query"
         self._model, self._role, self._cache, self._device, self._progress = model, role, cache, device, progress
-        self._prefix = (stated.question_prefix if is_query else stated.passage_prefix) if prefix is None else prefix
-        self._longest = min(stated.question_tokens if is_query else stated.passage_tokens, model.longest)
+        self._prefix, tokens = model.backbone.prefix_and_tokens(role == "query", prefix)
+        self._longest = min(tokens, model.longest)
         self._tokenizer_id = tokenizer_fingerprint(model.tokenizer)
         self._row_of: dict[str, int] = {}
         self._parts: list[Tensor] = []
