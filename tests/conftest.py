@@ -19,12 +19,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that continuous integration uses."""
+    """Add the option that continuous integration uses, and the one for whoever changes how workers train together."""
     parser.addoption(
         "--nothing-skipped",
         action="store_true",
         help="fail when a test that needs data sets, PostgreSQL or a small disk is skipped",
     )
+    parser.addoption("--exhaustive", action="store_true", help="try every arrangement of workers, which takes minutes")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,7 @@
 """One of two workers of a trial, the second of which meets a misfortune at its second rung.
 
-``python -m tests.unfortunate_worker RANK MISFORTUNE FOLDER``; the folder holds the data and cache of the small study.
+``python -m tests.unfortunate_worker RANK WORKERS MISFORTUNE FOLDER``; the folder holds the data and cache of the small
+study.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ from hybridbatch.training.losses import Shard
 from hybridbatch.training.trial import run_trial
 from hybridbatch.training.workshop import Workshop
 
-WORKERS = 2
-
 
 class Misfortune:
     """Verdicts that always let a trial go on, were it not for what befalls the second worker."""
@@ -42,10 +41,10 @@ class Misfortune:
         return True
 
 
-def main(rank: int, kind: str, folder: Path) -> None:
+def main(rank: int, workers: int, kind: str, folder: Path) -> None:
     """Take part in the trial and write how it ended."""
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", f"file://{folder}/meeting-point", rank=rank, world_size=WORKERS)
+    distributed.init_process_group("gloo", f"file://{folder}/meeting-point", rank=rank, world_size=workers)
     workshop = Workshop(DataLocation(folder / "data", folder / "cache"))
     try:
         run_trial(
@@ -53,7 +52,7 @@ def main(rank: int, kind: str, folder: Path) -> None:
             TrialFolder(folder / kind),
             workshop,
             Misfortune(rank, kind),
-            shard=Shard(rank, WORKERS),
+            shard=Shard(rank, workers),
         )
         end = "finished"
     except BrokenGroupError as error:
@@ -63,4 +62,4 @@ def main(rank: int, kind: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.several_processes import run_workers
 from tests.tiny_trial import make_workshop
-from tests.two_processes import run_both
 
 from hybridbatch.foundation import atomic
 from hybridbatch.spec.folders import TrialFolder
@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_who_loses_another_worker_leaves_the_trial_unfinished(folder: Path) -> None:
-    ends, said = run_both("tests.unfortunate_worker", "killed", str(folder))
+    ends, said = run_workers("tests.unfortunate_worker", 2, "killed", str(folder))
     assert ends == [0, KILLED], said
     assert "gloo" in atomic.read_json(folder / "killed-0.json")
     trial = TrialFolder(folder / "killed")
@@ -33,7 +33,7 @@ def test_who_loses_another_worker_leaves_the_trial_unfinished(folder: Path) -> N
 
 def test_who_fails_by_itself_fails_the_trial_with_what_the_first_had_measured(folder: Path) -> None:
     (folder / "meeting-point").unlink(missing_ok=True)
-    ends, said = run_both("tests.unfortunate_worker", "failing", str(folder))
+    ends, said = run_workers("tests.unfortunate_worker", 2, "failing", str(folder))
     assert ends == [0, 0], said
     assert atomic.read_json(folder / "failing-1.json") == "trial 0 failed in one of its workers"
     result = TrialFolder(folder / "failing").read_result()

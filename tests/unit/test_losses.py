@@ -56,28 +56,62 @@ def test_equal_passages_are_not_each_others_negatives():
         -scores[row][row] + math.log(sum(math.exp(scores[row][column]) for column in columns))
         for row, columns in enumerate(keep)
     ]
-    loss = info_nce(questions, passages, HALF, both_directions=False, text_hashes_G=hashes)
+    loss = info_nce(questions, passages, HALF, both_directions=False, keys_C=hashes)
     assert float(loss) == pytest.approx(sum(by_hand) / 4, rel=1e-6)
-    back = info_nce(passages, questions, HALF, both_directions=False, text_hashes_G=hashes)
-    both = info_nce(questions, passages, HALF, both_directions=True, text_hashes_G=hashes)
+    back = info_nce(passages, questions, HALF, both_directions=False, keys_C=hashes)
+    both = info_nce(questions, passages, HALF, both_directions=True, keys_C=hashes)
     assert float(both) == pytest.approx(float(loss + back) / 2)
 
 
 def test_masks_change_nothing_where_all_passages_differ_and_leave_zero_where_all_are_equal():
     questions, passages = unit(4, 1), unit(4, 2)
     plain = info_nce(questions, passages, HALF, both_directions=True)
-    masked = info_nce(questions, passages, HALF, both_directions=True, text_hashes_G=torch.arange(4))
+    masked = info_nce(questions, passages, HALF, both_directions=True, keys_C=torch.arange(4))
     assert torch.equal(plain, masked)
     questions.requires_grad_()
-    alone = info_nce(questions, passages, HALF, both_directions=True, text_hashes_G=torch.zeros(4, dtype=torch.int64))
+    alone = info_nce(questions, passages, HALF, both_directions=True, keys_C=torch.zeros(4, dtype=torch.int64))
     alone.backward()
     assert alone.item() == 0
     assert torch.isfinite(questions.grad).all()
 
 
+def test_hard_negatives_are_further_candidates_of_every_question_and_choose_nothing():
+    questions, passages, negatives = unit(3, 1), unit(3, 2), unit(5, 3)
+    scores_BC = questions @ torch.cat([passages, negatives]).T / 0.5
+    there = functional.cross_entropy(scores_BC, torch.arange(3))
+    loss = info_nce(questions, passages, HALF, both_directions=False, negatives_ND=negatives)
+    assert float(loss) == pytest.approx(float(there))
+    back = functional.cross_entropy((questions @ passages.T / 0.5).T, torch.arange(3))
+    both = info_nce(questions, passages, HALF, both_directions=True, negatives_ND=negatives)
+    assert float(both) == pytest.approx(float((there + back) / 2))
+
+
+def test_a_hard_negative_with_the_key_of_the_passage_is_left_out_for_its_question_alone():
+    questions, passages, negatives = unit(2, 1), unit(2, 2), unit(1, 3)
+    keys = torch.tensor([7, 8, 7])
+    scores = (questions @ torch.cat([passages, negatives]).T / 0.5).tolist()
+    by_hand = [
+        -scores[row][row] + math.log(sum(math.exp(scores[row][column]) for column in columns))
+        for row, columns in enumerate([[0, 1], [0, 1, 2]])
+    ]
+    loss = info_nce(questions, passages, HALF, both_directions=False, negatives_ND=negatives, keys_C=keys)
+    assert float(loss) == pytest.approx(sum(by_hand) / 2)
+    plain = info_nce(questions, passages, HALF, both_directions=True)
+    both = info_nce(questions, passages, HALF, both_directions=True, negatives_ND=negatives, keys_C=keys)
+    assert float(both) > float(plain), "one more candidate"
+
+
+def test_widths_are_the_mean_of_the_losses_of_what_is_cut_and_brought_to_unit_length():
+    questions, passages = unit(4, 1), unit(4, 2)
+    cut = [functional.normalize(one[:, :2], dim=-1) for one in (questions, passages)]
+    losses = [info_nce(*both, HALF, both_directions=True) for both in (cut, (questions, passages))]
+    loss = info_nce(questions, passages, HALF, both_directions=True, widths=(2,))
+    assert float(loss) == pytest.approx(float(sum(losses) / 2))
+
+
 def test_a_part_of_the_global_batch_counts_its_own_rows_against_all(monkeypatch: pytest.MonkeyPatch):
     questions, passages, hashes = unit(6, 1), unit(6, 2), torch.tensor([1, 2, 1, 3, 4, 5])
-    whole = info_nce(questions, passages, HALF, both_directions=True, text_hashes_G=hashes)
+    whole = info_nce(questions, passages, HALF, both_directions=True, keys_C=hashes)
     parts = []
     for rank in range(3):
         everything = iter((questions, passages))
@@ -86,9 +120,7 @@ def test_a_part_of_the_global_batch_counts_its_own_rows_against_all(monkeypatch:
         )
         own = slice(2 * rank, 2 * rank + 2)
         shard = Shard(rank, 3)
-        parts.append(
-            info_nce(questions[own], passages[own], HALF, both_directions=True, text_hashes_G=hashes, shard=shard)
-        )
+        parts.append(info_nce(questions[own], passages[own], HALF, both_directions=True, keys_C=hashes, shard=shard))
     assert float(sum(parts) / 3) == pytest.approx(float(whole))
 
 

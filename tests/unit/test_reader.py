@@ -123,7 +123,10 @@ def test_a_file_that_is_not_there_or_is_of_another_kind_is_refused(tmp_path: Pat
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"trainng": {}}, "trainng: unknown key\n  seen:    'trainng'\n  allowed: backbone, batches, data, loss, name"),
+        (
+            {"trainng": {}},
+            "trainng: unknown key\n  seen:    'trainng'\n  allowed: arms, backbone, batches, data",
+        ),
         ({"backbone.layer": 2}, "backbone.layer: unknown key"),
         ({"backbone.layer": 2}, "\n  mend:    did you mean 'layers'?"),
         ({"data.train": [{"dataset": "world-facts", "langauges": ["en"]}]}, "data.train.0.langauges: unknown key"),
@@ -244,7 +247,11 @@ def test_a_range_that_gives_nothing_is_refused(distribution: dict[str, Any], sai
         ("loss.temprature", {"uniform": [0.1, 0.2]}, "did you mean 'temperature'?"),
         ("los.temperature", {"uniform": [0.1, 0.2]}, "unknown path\n  seen:    'los'"),
         ("los.temperature", {"uniform": [0.1, 0.2]}, "did you mean 'loss'?"),
-        ("search.trials", {"integer": [1, 2]}, "unknown path\n  seen:    'search'\n  allowed: backbone, batches, data"),
+        (
+            "search.trials",
+            {"integer": [1, 2]},
+            "'search'\n  allowed: arms, backbone, batches, data",
+        ),
         ("data.train.3.split", {"choice": ["dev"]}, "unknown path\n  seen:    '3'\n  allowed: 0"),
         ("training.steps.x", {"choice": [1]}, "unknown path\n  seen:    'x'\n  allowed: at most 'training.steps'"),
         ("batches.mix.multi", {"uniform": [0, 1]}, "unknown batch kind\n  seen:    'multi'"),

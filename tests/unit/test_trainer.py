@@ -140,7 +140,8 @@ def test_a_weight_that_is_not_finite_after_the_last_step_is_found_too(workshop: 
     trainer = make_trainer(workshop)
     unused = len(workshop.tokenizer(trainer.experiment)[0]) - 1  # a token that no training text has: no loss sees it
     embedding = trainer.model.encoder.body.get_input_embeddings().weight
-    ids = np.unique(np.concatenate([trainer.tokens[0].questions.ids, trainer.tokens[0].passages.ids]))
+    (tokens,) = workshop.training_tokens(trainer.experiment)
+    ids = np.unique(np.concatenate([tokens.questions.ids, tokens.passages.ids]))
     row = next(index for index in range(unused, -1, -1) if index not in ids)
     with torch.no_grad():
         embedding[row, 0] = float("inf")
@@ -222,3 +223,48 @@ def test_the_number_of_threads_is_that_of_the_trial(workshop: Workshop):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def losses_of(workshop: Workshop, changes: dict[str, Any]) -> list[float]:
+    found: list[float] = []
+    make_trainer(workshop, {"training.steps": 8, **changes}).train_until(8, lambda point: found.append(point.loss))
+    return found
+
+
+@pytest.mark.parametrize("chunk", ["auto", 60, 1])
+@pytest.mark.parametrize("checkpointing", [True, False])
+def test_what_saves_memory_changes_no_step(workshop: Workshop, chunk: int | str, checkpointing: bool):
+    memory = {"training.chunk_tokens": chunk, "training.gradient_checkpointing": checkpointing}
+    assert losses_of(workshop, memory) == pytest.approx(losses_of(workshop, {}), abs=1e-5)
+
+
+def test_states_that_are_computed_again_meet_the_same_dropout(workshop: Workshop):
+    lively = {**LIVELY, "training.gradient_checkpointing": True}
+    assert losses_of(workshop, lively) == pytest.approx(losses_of(workshop, LIVELY), abs=1e-5)
+    assert abs(losses_of(workshop, LIVELY)[0] - losses_of(workshop, {})[0]) > 1e-3
+
+
+def test_bfloat16_trains_nearly_alike_and_keeps_weights_in_float32(workshop: Workshop):
+    curves: list[list[float]] = [[], []]
+    for found, precision in zip(curves, ("fp32", "bf16"), strict=True):
+        trainer = make_trainer(workshop, {"training.precision": precision})
+        trainer.train_until(6, lambda point, to=found: to.append(point.loss))
+        assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
+    assert curves[0] != curves[1]
+    assert curves[0] == pytest.approx(curves[1], rel=0.05)
+
+
+def test_a_gradient_that_is_not_finite_is_named_with_its_step(workshop: Workshop):
+    trainer = make_trainer(workshop)
+    trainer.train_until(1, lambda point: None)
+    weight = next(trainer.model.encoder.body.encoder.parameters())
+    weight.register_hook(lambda gradient: torch.full_like(gradient, float("nan")))
+    with pytest.raises(TrialError, match="the gradient is not finite at step 1"):
+        trainer.train_until(2, lambda point: None)
+
+
+def test_steps_say_how_long_they_waited_for_their_texts(workshop: Workshop):
+    points: list[Any] = []
+    make_trainer(workshop).train_until(6, points.append)
+    assert all(0 <= point.waited < 1 for point in points)
+    assert points[0].waited > 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridbatch.evaluation.token_store import TokenStore
+from hybridbatch.evaluation.token_store import TokenStore, groups_of_like_length
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,7 @@ def encode(
     _, first_U, text_of_R = np.unique(store.text_hashes_R, return_index=True, return_inverse=True)
     if not len(first_U):
         raise ValueError("there are no texts to encode")
-    batches = list(_batches(store.lengths_R[first_U]))
+    batches = list(groups_of_like_length(store.lengths_R[first_U], _TOKENS_PER_BATCH))
 
     def encoded(chosen: NDArray[np.int64]) -> torch.Tensor:
         with torch.inference_mode(), computing():
@@ -99,16 +99,6 @@ def _one_thread_a_batch(device: str) -> Iterator[ThreadPoolExecutor]:
     finally:
         threads.shutdown(cancel_futures=True)  # after an error nobody waits for the batches that are left
         torch.set_num_threads(before)  # that of new threads, such as those of backward passes
-
-
-def _batches(lengths_U: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Yield the texts in batches of a bounded number of tokens, padding included, longest texts first."""
-    order = np.argsort(-lengths_U, kind="stable")
-    start = 0
-    while start < len(order):
-        size = max(1, _TOKENS_PER_BATCH // int(lengths_U[order[start]]))
-        yield order[start : start + size]
-        start += size
 
 
 def _sum_over_workers(tensor: torch.Tensor, device: str) -> torch.Tensor:

@@ -54,6 +54,19 @@ class TokenStore:
         """Number of tokens of each text."""
         return np.diff(self.offsets)
 
+    def chosen(self, texts_B: NDArray[np.int64]) -> TokenStore:
+        """Return the chosen texts as a store of their own, in memory."""
+        lengths_B = self.offsets[texts_B + 1] - self.offsets[texts_B]
+        ends_B = lengths_B.cumsum()
+        shift_B = self.offsets[texts_B] - (ends_B - lengths_B)
+        places = np.arange(ends_B[-1] if len(ends_B) else 0) + np.repeat(shift_B, lengths_B)
+        return TokenStore(
+            ids=np.asarray(self.ids[places]),
+            offsets=np.concatenate([[0], ends_B]),
+            text_hashes_R=np.asarray(self.text_hashes_R[texts_B]),
+            padding_id=self.padding_id,
+        )
+
     def padded(self, texts_B: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return ids and mask [B, T] of the chosen texts, padded on the right to the longest of them."""
         starts_B, lengths_B = self.offsets[texts_B], self.offsets[texts_B + 1] - self.offsets[texts_B]
@@ -62,6 +75,27 @@ class TokenStore:
         places_BT = np.minimum(starts_B[:, None] + columns_T, len(self.ids) - 1)
         ids_BT = np.where(mask_BT, self.ids[places_BT], self.padding_id)
         return ids_BT.astype(np.int64), mask_BT.astype(np.int64)
+
+
+def groups_of_like_length(lengths_R: NDArray[np.int64], most_tokens: int) -> Iterator[NDArray[np.int64]]:
+    """Yield texts of like length together, longest first: at most ``most_tokens`` tokens each, padding included."""
+    order_R = np.argsort(-lengths_R, kind="stable")
+    start = 0
+    while start < len(order_R):
+        size = max(1, most_tokens // max(1, int(lengths_R[order_R[start]])))
+        yield order_R[start : start + size]
+        start += size
+
+
+def joined(stores: Sequence[TokenStore]) -> TokenStore:
+    """Return the texts of all ``stores`` as one, one store after the other."""
+    lengths_R = np.concatenate([store.lengths_R for store in stores])
+    return TokenStore(
+        ids=np.concatenate([store.ids for store in stores]),
+        offsets=np.concatenate([[0], lengths_R]).cumsum(dtype=np.int64),
+        text_hashes_R=np.concatenate([store.text_hashes_R for store in stores]),
+        padding_id=stores[0].padding_id,
+    )
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:

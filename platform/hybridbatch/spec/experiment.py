@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from hybridbatch.foundation.registries import BACKBONES, BATCH_KINDS, DATASETS, PRUNERS, SAMPLERS
+from hybridbatch.foundation.registries import ARMS, BACKBONES, BATCH_KINDS, DATASETS, PRUNERS, SAMPLERS
 from hybridbatch.spec.names import NAME_PATTERN
 from hybridbatch.spec.objectives import Direction, objective_directions
 from hybridbatch.spec.resources import Resources, Stores
 from hybridbatch.spec.search_space import KEYS, Choice, IntegerRange, LogUniform, Uniform, distribution_name
-from hybridbatch.spec.settings import ChosenFrom, Settings, rejected, unknown_name
+from hybridbatch.spec.settings import ChosenFrom, EachFrom, Settings, rejected, unknown_name
 from hybridbatch.spec.sources import SourceSettings
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -88,12 +88,28 @@ class Loss(Settings):
         learn_temperature: Whether the temperature is trained with the encoder.
         directions: Whether questions choose passages, or also passages choose questions (mean of both).
         mask_equal_passages: Whether passages with the positive's own text are left out of the negatives.
+        mask_translations: Whether passages of items that share a passage with the positive's item, in whatever
+            language, are left out of the negatives, too: in SQuAD several questions share a sentence.
+        matryoshka: Widths at which the loss is taken beside the whole embedding, the mean over all (Matryoshka
+            representation learning, arXiv 2205.13147): the first numbers of an embedding are then an embedding.
     """
 
     temperature: Annotated[float, Field(gt=0, le=10)] = 0.05
     learn_temperature: bool = False
     directions: Literal["question-to-passage", "both"] = "both"
     mask_equal_passages: bool = True
+    mask_translations: bool = False
+    matryoshka: tuple[Annotated[int, Field(ge=1)], ...] = ()
+
+    @field_validator("matryoshka")
+    @classmethod
+    def _each_width_once(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(widths)) < len(widths):
+            raise rejected("a width stands twice", seen=list(widths), allowed="each width once")
+        return widths
+
+
+Arms = EachFrom(ARMS, "Arms", "What is done beyond plain hybrid batches; an arm that is left out, or null, is off.")
 
 
 class EarlyStopping(Settings):
@@ -122,6 +138,15 @@ class Training(Settings):
         early_stopping: When given, ends training early.
         seed: Seed of initial weights, batches and dropout.
         threads: Threads of each worker: part of the trial, since sums depend on it to the last bit.
+        precision: ``bf16`` computes the encoder's matrix products in bfloat16 (autocast) and keeps weights, sums and
+            the loss in float32.
+        chunk_tokens: Tokens that go through the encoder together, padding included (GradCache, arXiv 2101.06983): the
+            rest of the batch waits, and is encoded twice. The loss and the number of negatives stay the same.
+            ``auto`` takes the whole batch, and the largest half, quarter and so on that fits where a GPU's memory is
+            too small.
+        gradient_checkpointing: Whether states inside the encoder are computed again instead of kept: less memory,
+            about a third more time.
+        compile: Whether the encoder is compiled (``torch.compile``), which takes minutes and a C++ compiler.
     """
 
     steps: Count = 1000
@@ -134,6 +159,10 @@ class Training(Settings):
     early_stopping: EarlyStopping | None = None
     seed: Seed = 0
     threads: Count = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
+    chunk_tokens: Count | Literal["auto"] = "auto"
+    gradient_checkpointing: bool = False
+    compile: bool = False
 
 
 class Objective(Settings):
@@ -290,6 +319,7 @@ class Experiment(Settings):
     backbone: Annotated[Settings, ChosenFrom(BACKBONES, "kind")]
     batches: Batches = Batches()
     loss: Loss = Loss()
+    arms: Annotated[Settings, Arms] = Field(default_factory=Arms.settings)
     training: Training = Training()
     search: Search = Field(default_factory=Search)
     resources: Resources = Resources()

@@ -13,7 +13,7 @@ from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.search_space import AnyDistribution, extremes, middle
 from hybridbatch.spec.validation_messages import validation_messages
 
-SEARCHABLE = ("data", "backbone", "batches", "loss", "training")  # what a trial runs on says nothing about it
+SEARCHABLE = ("data", "backbone", "batches", "loss", "arms", "training")  # what a trial runs on says nothing about it
 
 
 def apply(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, create_model
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from hybridbatch.foundation.errors import did_you_mean, one_of
@@ -55,3 +56,25 @@ class ChosenFrom:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         choices = {name: handler.generate_schema(entry) for name, entry in self.registry.entries().items()}
         return core_schema.tagged_union_schema(choices=choices, discriminator=self.key)
+
+
+class EachFrom:
+    """Marks a field that may switch on every implementation of a registry: a key each, off where it is left out.
+
+    ``arms: {code-switching: {probability: 0.5}}`` is read by the class registered as ``code-switching``. Iterating over
+    the value yields each name with its settings or None.
+    """
+
+    def __init__(self, registry: Registry[type[Any]], name: str, documentation: str) -> None:
+        self.registry, self.name, self.documentation = registry, name, documentation
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler.generate_schema(self.settings)
+
+    @cached_property
+    def settings(self) -> type[Settings]:
+        """The class of the field's value."""
+        entries: dict[str, Any] = {name: (entry | None, None) for name, entry in self.registry.entries().items()}
+        what = "\n".join(f"    {name}: {entry.description}" for name, entry in self.registry.entries().items())
+        documentation = f"{self.documentation}\n\nAttributes:\n{what}"
+        return create_model(self.name, __base__=Settings, __doc__=documentation, **entries)

@@ -84,13 +84,35 @@ class DatasetResult(Record):
 
 
 class CurvePoint(Record):
-    """One point of the training curve."""
+    """One point of the training curve.
+
+    Attributes:
+        step: Optimizer steps done.
+        loss: Mean loss since the point before.
+        learning_rate: Learning rate of the step.
+        temperature: Temperature after it.
+        pairs_per_second: Pairs of the global batch per second since the point before.
+        waited: Share of that time in which steps waited for their texts.
+    """
 
     step: int
     loss: float
     learning_rate: float
     temperature: float
     pairs_per_second: float
+    waited: float = 0.0
+
+
+class Halving(Record):
+    """A part of a batch that did not fit into the accelerator's memory, so that parts are smaller from then on.
+
+    Attributes:
+        step: The step that was repeated.
+        chunk_tokens: Tokens of a part since then, padding included.
+    """
+
+    step: int
+    chunk_tokens: int
 
 
 class Mixture(Record):
@@ -122,6 +144,7 @@ class TrialResult(Record):
         rungs: Evaluations on the selection set.
         report: Results on the report sets by data set; empty unless complete.
         mixture: What the batches held.
+        halvings: Where parts of a batch became smaller for want of memory; the loss and its negatives stayed the same.
         seconds: Wall time by part: ``train``, ``evaluate``, ``total``.
         provenance: Git revision, packages, fingerprints of data and tokenizer, commit of the pretrained
             weights, threads, device.
@@ -145,6 +168,7 @@ class TrialResult(Record):
     rungs: tuple[Rung, ...]
     report: dict[str, DatasetResult]
     mixture: Mixture
+    halvings: tuple[Halving, ...] = ()
     seconds: dict[str, float]
     provenance: dict[str, Any]
     leakage: tuple[str, ...]

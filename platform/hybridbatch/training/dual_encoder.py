@@ -22,10 +22,7 @@ class DualEncoder(nn.Module):
         self.encoder = encoder
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)), requires_grad=learn_temperature)
 
-    def forward(
-        self, question_ids_BT: Tensor, question_mask_BT: Tensor, passage_ids_BT: Tensor, passage_mask_BT: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return embeddings of questions and passages [B, D] and the temperature."""
-        questions_BD = self.encoder(question_ids_BT, question_mask_BT)
-        passages_BD = self.encoder(passage_ids_BT, passage_mask_BT)
-        return questions_BD, passages_BD, self.log_temperature.exp()
+    @property
+    def temperature(self) -> Tensor:
+        """What scores are divided by, a scalar tensor."""
+        return self.log_temperature.exp()

@@ -1,31 +1,36 @@
 """The optimizer steps of one trial.
 
-Shape legend: B pairs of this worker, G pairs of the global batch, T tokens.
+Shape legend: R texts of this worker, D width of the embedding.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from hybridbatch.batching.mixture import MixtureCount
-from hybridbatch.batching.plan import Batch, BatchPlan
+from hybridbatch.batching.plan import BatchPlan
 from hybridbatch.foundation.errors import TrialError
 from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.spec.experiment import Experiment
-from hybridbatch.spec.trial import CurvePoint, Mixture
+from hybridbatch.spec.trial import CurvePoint, Halving, Mixture
+from hybridbatch.training.arm import ArmContext
 from hybridbatch.training.checkpoints import load_checkpoint, save_checkpoint
 from hybridbatch.training.dual_encoder import DualEncoder
-from hybridbatch.training.losses import Shard, info_nce
+from hybridbatch.training.embedding_gradients import EmbeddingGradients
+from hybridbatch.training.gathering import average_gradients, copy_from_first
+from hybridbatch.training.input_pipeline import InputPipeline
+from hybridbatch.training.losses import Shard
+from hybridbatch.training.objective import Objective
 from hybridbatch.training.optimization import learning_rate, make_optimizer
-from hybridbatch.training.workshop import TokenisedPairs, Workshop
+from hybridbatch.training.workshop import Workshop
 
 _POINTS_OF_CURVE = 200  # enough for a smooth picture of any length
 
@@ -33,8 +38,8 @@ _POINTS_OF_CURVE = 200  # enough for a smooth picture of any length
 class Trainer:
     """Trains one encoder; the same from any checkpoint, to the bit on a CPU.
 
-    Every step seeds the generator from (seed, step, worker) and every batch is planned, so that the step number is all
-    the randomness there is to restore.
+    Every pass of the encoder seeds the generator from (seed, step, worker, pass) and every batch is planned, so that
+    the step number is all the randomness there is to restore.
 
     Args:
         experiment: The experiment of the trial.
@@ -48,7 +53,11 @@ class Trainer:
         self.experiment, self.shard, self.device = experiment, shard, device
         torch.set_num_threads(settings.threads)
         encoder = workshop.encoder(experiment)  # before the texts: it says in no time which lengths it takes
-        self.tokens = workshop.training_tokens(experiment)
+        self.model = DualEncoder(encoder, experiment.loss.temperature, experiment.loss.learn_temperature).to(device)
+        copy_from_first(self.model.state_dict().values(), shard.workers)
+        if settings.gradient_checkpointing:
+            encoder.compute_states_again()
+        self.optimizer = make_optimizer(self.model, settings)
         pair_sets = workshop.data(experiment.data).pair_sets
         self.plan = BatchPlan(
             pair_sets,
@@ -57,15 +66,27 @@ class Trainer:
             size_exponent=experiment.data.size_exponent,
             seed=settings.seed,
         )
-        self.model = DualEncoder(encoder, experiment.loss.temperature, experiment.loss.learn_temperature).to(device)
-        self.optimizer = make_optimizer(self.model, settings)
-        self._wrapped: nn.Module = self.model
-        if shard.workers > 1:
-            self._wrapped = DistributedDataParallel(self.model, broadcast_buffers=False)
+        self.objective = Objective(ArmContext(experiment, workshop, shard, device), self.model)
+        self.gradients = EmbeddingGradients(
+            torch.compile(encoder, dynamic=True) if settings.compile else encoder,
+            [parameter for parameter in encoder.parameters() if parameter.requires_grad],
+            computing=self._computing,
+            seeding=self._seed,
+            most_tokens=None if settings.chunk_tokens == "auto" else settings.chunk_tokens,
+        )
         self.step = 0
         self.mixture = MixtureCount(pair_sets)
         self.curve: list[CurvePoint] = []
-        self._bad_step = torch.tensor(-1, device=device)
+        self.halvings: list[Halving] = []
+        self._bad_loss = self._bad_gradient = torch.tensor(-1, device=device)
+        self._input = InputPipeline(
+            self.plan,
+            self.objective.texts,
+            self.objective.keys,
+            shard,
+            device,
+            lambda: self.gradients.most_tokens,
+        )
 
     @property
     def encoder(self) -> nn.Module:
@@ -80,69 +101,72 @@ class Trainer:
             told: Called with the newest point of the curve now and then.
 
         Raises:
-            TrialError: If the loss or a weight is not finite.
+            TrialError: If the loss or a weight is not finite, or not even one text fits into memory.
         """
         self.model.train()
         every = max(1, self.experiment.training.steps // _POINTS_OF_CURVE)
         total, recent = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
-        begin, since, first = time.perf_counter(), self.step, self.step
+        begin, waited, since, first = time.perf_counter(), self._input.waited, self.step, self.step
         while self.step < step:
-            loss = self._one_step()
+            loss = self._one_step(last=self.step + 1 == step)
             total, recent = total + loss, recent + loss
             if self.step % every == 0 or self.step == step:
-                seconds = time.perf_counter() - begin
+                mean = self._finite(recent) / (self.step - since)  # an accelerator has done its steps only now
+                seconds = max(time.perf_counter() - begin, 1e-9)
                 point = CurvePoint(
                     step=self.step,
-                    loss=self._finite(recent) / (self.step - since),
+                    loss=mean,
                     learning_rate=learning_rate(self.step - 1, self.experiment.training),
-                    temperature=float(self.model.log_temperature.detach().exp()),
-                    pairs_per_second=(self.step - since) * self.plan.size / max(seconds, 1e-9),
+                    temperature=float(self.model.temperature.detach()),
+                    pairs_per_second=(self.step - since) * self.plan.size / seconds,
+                    waited=(self._input.waited - waited) / seconds,
                 )
                 self.curve.append(point)
                 told(point)
-                begin, since, recent = time.perf_counter(), self.step, torch.zeros_like(recent)
+                begin, waited, since = time.perf_counter(), self._input.waited, self.step
+                recent = torch.zeros_like(recent)
         mean = self._finite(total) / max(1, step - first)
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
             raise self._not_finite("a weight is", self.step - 1)
         return mean
 
-    def _one_step(self) -> Tensor:
+    def _one_step(self, *, last: bool) -> Tensor:
         settings = self.experiment.training
-        torch.manual_seed(derive_seed(settings.seed, "step", self.step, self.shard.rank))
-        batch = self.plan.batch(self.step)
-        self.mixture.add(batch)
+        prepared = self._input.step(self.step, last=last)
+        self.mixture.add(prepared.step.batch)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, settings)
-        texts, text_hashes_G = self._texts(batch)
-        questions_BD, passages_BD, temperature = self._wrapped(*texts)
-        loss = info_nce(
-            questions_BD,
-            passages_BD,
-            temperature,
-            both_directions=self.experiment.loss.directions == "both",
-            text_hashes_G=text_hashes_G if self.experiment.loss.mask_equal_passages else None,
-            shard=self.shard,
-        )
-        loss.backward()  # type: ignore[no-untyped-call]
-        if settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
+        before = self.gradients.most_tokens
+        loss = self.gradients.backward(prepared.passes, lambda leaf_RD: self.objective.loss(leaf_RD, prepared))
+        if self.gradients.most_tokens != before:
+            self.halvings.append(Halving(step=self.step, chunk_tokens=self.gradients.most_tokens or 0))
+        loss = loss + self.objective.backward_of_state_terms(self.step, self._computing)
+        average_gradients(self.model.parameters(), self.shard.workers)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm or math.inf)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        detached = self._mean_over_workers(loss.detach())
-        # Kept on the device: asking for the value at every step would make an accelerator wait.
-        self._bad_step = torch.where((self._bad_step < 0) & ~torch.isfinite(detached), self.step, self._bad_step)
+        detached = self._mean_over_workers(loss)
+        self._bad_loss = self._first(self._bad_loss, detached)
+        self._bad_gradient = self._first(self._bad_gradient, norm)
         self.step += 1
         return detached
 
-    def _texts(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
-        """Return ids and mask of questions and passages [B, T], and hashes of all passages' texts [G]."""
-        tokens: TokenisedPairs = self.tokens[batch.dataset]
-        question_rows_G = tokens.pairs.row_IL[batch.items_B, batch.question_language_B]
-        passage_rows_G = tokens.pairs.row_IL[batch.items_B, batch.passage_language_B]
-        own = batch.shard(self.shard.rank, self.shard.workers)
-        arrays = (*tokens.questions.padded(question_rows_G[own]), *tokens.passages.padded(passage_rows_G[own]))
-        hashes_G = np.asarray(tokens.passages.text_hashes_R[passage_rows_G]).view(np.int64)
-        return [torch.from_numpy(array).to(self.device) for array in arrays], torch.from_numpy(hashes_G).to(self.device)
+    def _first(self, known: Tensor, value: Tensor) -> Tensor:
+        """Return the first step whose value was not finite, -1 for none.
+
+        It stays on the device: asking for it at every step would make an accelerator wait.
+        """
+        return torch.where((known < 0) & ~torch.isfinite(value), self.step, known)
+
+    def _computing(self) -> AbstractContextManager[object]:
+        if self.experiment.training.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
+
+    def _seed(self, number_of_pass: int) -> None:
+        torch.manual_seed(
+            derive_seed(self.experiment.training.seed, "step", self.step, self.shard.rank, "pass", number_of_pass)
+        )
 
     def _mean_over_workers(self, loss: Tensor) -> Tensor:
         if self.shard.workers == 1:
@@ -151,9 +175,11 @@ class Trainer:
         return loss / self.shard.workers
 
     def _finite(self, loss_sum: Tensor) -> float:
-        bad = int(self._bad_step)
-        if bad >= 0:
-            raise self._not_finite("the loss is", bad)
+        loss, gradient = int(self._bad_loss), int(self._bad_gradient)
+        if loss >= 0 and (gradient < 0 or loss <= gradient):
+            raise self._not_finite("the loss is", loss)
+        if gradient >= 0:
+            raise self._not_finite("the gradient is", gradient)
         return float(loss_sum)
 
     def _not_finite(self, what: str, step: int) -> TrialError:
@@ -180,7 +206,8 @@ class Trainer:
     def save(self, folder: Path, state: dict[str, Any]) -> None:
         """Write a checkpoint of this step."""
         curve = [point.model_dump() for point in self.curve]
-        content = {**state, "mixture": self.mixture_so_far().model_dump(), "curve": curve}
+        halvings = [halving.model_dump() for halving in self.halvings]
+        content = {**state, "mixture": self.mixture_so_far().model_dump(), "curve": curve, "halvings": halvings}
         save_checkpoint(folder, self.step, self.model, self.optimizer, content)
 
     def load(self, checkpoint: Path) -> dict[str, Any]:
@@ -195,4 +222,7 @@ class Trainer:
             counter.clear()
             counter.update(state["mixture"][name])
         self.curve = [CurvePoint.model_validate(point) for point in state["curve"]]
+        self.halvings = [Halving.model_validate(halving) for halving in state["halvings"]]
+        if self.halvings:
+            self.gradients.most_tokens = self.halvings[-1].chunk_tokens
         return state

@@ -250,6 +250,7 @@ class TrialRun:
             rungs=tuple(self.rungs),
             report=self.report,
             mixture=trainer.mixture_so_far() if trainer else Mixture(batches={}, datasets={}, pairs={}),
+            halvings=tuple(trainer.halvings) if trainer else (),
             seconds={**self.seconds, "total": sum(self.seconds.values())},
             provenance=self._provenance(),
             leakage=self.workshop.data(self.experiment.data).leakage,

@@ -6,13 +6,15 @@ import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
 
 from hybridbatch.backbones.backbone import BackboneSettings, TrainingText
-from hybridbatch.backbones.encoders.text_encoder import most_tokens
+from hybridbatch.backbones.encoders.text_encoder import TextEncoder, most_tokens
 from hybridbatch.datasets.parallel_pairs import ParallelPairs
 from hybridbatch.datasets.retrieval_task import RetrievalTask
 from hybridbatch.evaluation.measure import TokenisedTask
@@ -35,6 +37,20 @@ class TokenisedPairs:
     pairs: ParallelPairs
     questions: TokenStore
     passages: TokenStore
+
+    @cached_property
+    def passage_groups_I(self) -> NDArray[np.int64]:
+        """The group of each item: items that share a passage, in whatever language, are in one group."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        row_IL = self.pairs.row_IL
+        items, languages = np.nonzero(row_IL >= 0)
+        _, text = np.unique(self.passages.text_hashes_R[row_IL[items, languages]], return_inverse=True)
+        nodes = len(row_IL) + int(text.max(initial=-1)) + 1
+        shared = coo_array((np.ones(len(items), bool), (items, len(row_IL) + text)), (nodes, nodes))
+        groups: NDArray[np.int64] = connected_components(shared, directed=False)[1][: len(row_IL)].astype(np.int64)
+        return groups
 
 
 class Workshop:
@@ -120,7 +136,7 @@ class Workshop:
         )
         return first, second
 
-    def encoder(self, experiment: Experiment) -> nn.Module:
+    def encoder(self, experiment: Experiment) -> TextEncoder:
         """Return a new encoder for one trial: weights as pretrained, or random after the trial's seed.
 
         Raises:
@@ -131,7 +147,7 @@ class Workshop:
         # All seeds share pretrained weights; one seed for all, since transformers fills what a file lacks at random.
         seed = derive_seed(experiment.training.seed if backbone.random_weights else 0, "weights")
 
-        def build() -> nn.Module:
+        def build() -> TextEncoder:
             torch.manual_seed(seed)
             encoder = backbone.encoder(tokenizer)
             _refuse_too_many_tokens(backbone, most_tokens(encoder.body))

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from hybridbatch.foundation.errors import UserError
+
 Pooling = Literal["mean", "cls", "max", "last"]
 
 
@@ -60,6 +62,22 @@ class TextEncoder(nn.Module):
         for name, parameter in body.named_parameters():
             if name.startswith("pooler."):  # not used by any pooling here; DDP refuses unused parameters
                 parameter.requires_grad_(False)
+
+    def compute_states_again(self) -> None:
+        """Keep no states inside the layers for the way back: less memory, about a third more time.
+
+        Raises:
+            UserError: If the transformer cannot do that.
+        """
+        if not getattr(self.body, "supports_gradient_checkpointing", False):
+            raise UserError(
+                "this encoder cannot compute its states again",
+                path="training.gradient_checkpointing",
+                seen=type(self.body).__name__,
+                allowed="false",
+                remedy="bound the memory with training.chunk_tokens",
+            )
+        self.body.activation_checkpointing_enable({"use_reentrant": False})
 
     def forward(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """Return embeddings [B, D] of unit length, float32."""

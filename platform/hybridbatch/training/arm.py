@@ -1,0 +1,132 @@
+"""What an arm is: one thing that is done beyond plain hybrid batches, switched on in the experiment file.
+
+An arm does one of three things: it runs a stage before fine-tuning, it changes training texts, or it adds a term to the
+loss. Each registered arm is one file in ``training/arms``.
+
+Shape legend: B pairs of this worker, D width of the embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from hybridbatch.spec.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from hybridbatch.batching.plan import Batch
+    from hybridbatch.evaluation.token_store import TokenStore
+    from hybridbatch.spec.experiment import Experiment
+    from hybridbatch.training.losses import Shard
+    from hybridbatch.training.workshop import Workshop
+
+
+@dataclass(frozen=True)
+class ArmContext:
+    """What an arm may look at.
+
+    Attributes:
+        experiment: The experiment of the trial.
+        workshop: What trials share.
+        shard: Which part of each global batch is this worker's.
+        device: Where to train.
+    """
+
+    experiment: Experiment
+    workshop: Workshop
+    shard: Shard
+    device: str
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the trial."""
+        return self.workshop.tokenizer(self.experiment)[0]
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """The global batch of a step, and which of its pairs are this worker's."""
+
+    batch: Batch
+    own: slice
+
+
+class TextChange(Protocol):
+    """Changes training texts before they are tokenised."""
+
+    def changed(self, text: str, language: str, role: str, step: int) -> str:
+        """Return ``text`` as the encoder is to see it at ``step``.
+
+        Args:
+            text: The text, without prefix.
+            language: Its language.
+            role: ``questions`` or ``passages``.
+            step: The step; what is drawn follows from the text, the role and the step, not from the worker.
+        """
+
+
+class EmbeddingTerm(Protocol):
+    """A term of the loss that looks at embeddings of the batch, and of further texts that it names."""
+
+    def texts(self, step: StepBatch) -> Mapping[str, TokenStore]:
+        """Return further texts to encode with the batch, by role; called ahead of the step, in another thread."""
+
+    def loss(self, embeddings: Mapping[str, Tensor], step: StepBatch, temperature: Tensor) -> Tensor:
+        """Return this worker's part of the term: the mean over workers is the term of the global batch.
+
+        Args:
+            embeddings: By role, rows [R, D] of unit length: ``questions`` and ``passages`` [B, D], and what
+                :meth:`texts` named.
+            step: The batch.
+            temperature: What the scores of the main loss are divided by.
+        """
+
+
+class StateTerm(Protocol):
+    """A term of the loss that runs the encoder by itself, on texts of its own."""
+
+    def backward(self, encoder: nn.Module, step: int, computing: AbstractContextManager[object]) -> Tensor:
+        """Add the gradients of this worker's part of the term to ``encoder``; return the part, detached."""
+
+
+class Stage(Protocol):
+    """Training of the encoder before fine-tuning; its outcome is kept and shared by trials."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return, as JSON-like values, all that the outcome depends on beside the encoder that it starts from."""
+
+    def run(self, encoder: nn.Module) -> None:
+        """Train ``encoder`` in place."""
+
+
+class Arm(Settings):
+    """The settings of an arm; the key in ``arms`` is its registered name."""
+
+    description: ClassVar[str]
+
+    def text_change(self, context: ArmContext) -> TextChange | None:
+        """Return how this arm changes training texts, None when it does not."""
+        return None
+
+    def embedding_term(self, context: ArmContext) -> EmbeddingTerm | None:
+        """Return the term over embeddings that this arm adds to the loss, None when it adds none."""
+        return None
+
+    def state_term(self, context: ArmContext, encoder: nn.Module) -> StateTerm | None:
+        """Return the term that this arm adds with passes of its own, None when it adds none."""
+        return None
+
+    def stage(self, context: ArmContext) -> Stage | None:
+        """Return what this arm trains before fine-tuning, None when nothing."""
+        return None
+
+
+def active_arms(experiment: Experiment) -> Iterator[tuple[str, Arm]]:
+    """Yield the arms that are switched on, by name."""
+    for name, arm in experiment.arms:
+        if arm is not None:
+            yield name, arm

@@ -1,0 +1,1 @@
+"""Arms, one file each: what an experiment may do beyond plain hybrid batches."""
