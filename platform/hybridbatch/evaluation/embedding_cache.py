@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _log = logging.getLogger(__name__)
-_FORMAT = 1  # raise it when the same model and texts give other embeddings
+_FORMAT = 2  # raise it when the same model and texts give other embeddings
 _LIBRARIES = ("torch", "transformers", "tokenizers")
 # weights that are not read, and descriptions for people
 _OF_OTHERS = (".bin", ".onnx", ".h5", ".msgpack", ".ot", ".pt", ".md")

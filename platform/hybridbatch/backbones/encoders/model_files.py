@@ -62,6 +62,10 @@ class DenseConfig(BaseModel):
     activation_function: str = "torch.nn.modules.activation.Tanh"
 
 
+class _Architecture(BaseModel):
+    model_type: str | None = None
+
+
 class _Prompts(BaseModel):
     prompts: dict[str, str | None] | None = None
 
@@ -91,6 +95,16 @@ def modules(folder: Path) -> list[Part]:
 def transformer_folder(folder: Path) -> Path:
     """Return where the transformer and its tokenizer lie in a model folder."""
     return next((folder / part.path for part in modules(folder) if part.kind == "Transformer"), folder)
+
+
+def model_type(folder: Path) -> str | None:
+    """Return the architecture that the ``config.json`` of a transformer names, None when it names none.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
+    file = folder / "config.json"
+    return read_as(_Architecture, file).model_type if file.exists() else None
 
 
 def stated_settings(folder: Path) -> dict[str, Any]:
