@@ -53,10 +53,21 @@ def _empty_weights(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"")
 
 
+class _Code:
+    """What leaves a file behind when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
 def _weights_that_run_code(folder: Path) -> None:
     from safetensors.torch import load_file
 
-    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    weights = {**load_file(folder / "model.safetensors"), "more": _Code(folder / "it ran")}
+    torch.save(weights, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
 
 
@@ -189,6 +200,7 @@ def test_a_broken_model_folder_is_refused_with_its_name(
     assert str(caught.value).startswith(str(folder))
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) > 1, "what was seen, what is allowed or how to mend it"
+    assert not (folder / "it ran").exists()
 
 
 def test_a_module_that_is_not_supported_is_named(tiny: Path, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors import safe_open
 from tests.published_models import POSITIONS, TEXTS, PublishedModels, pieces, sentencepiece_model
 
@@ -18,6 +20,7 @@ from hybridbatch.backbones.encoders.language_codes import LanguageCodedTokenizer
 from hybridbatch.backbones.encoders.pretrained import save_encoder
 from hybridbatch.backbones.encoders.text_encoder import most_tokens
 from hybridbatch.backbones.huggingface import HuggingFaceBackbone, from_folder_or_name
+from hybridbatch.evaluation.embedding_cache import model_fingerprint
 from hybridbatch.evaluation.encode import encode
 from hybridbatch.evaluation.token_store import TokenStore, tokenized, tokenized_in_memory, tokenizer_fingerprint
 from hybridbatch.foundation.registries import BACKBONES
@@ -207,6 +210,20 @@ def test_the_decoder_of_mbart_is_neither_held_nor_saved_and_transformers_reads_w
     with torch.inference_mode():
         ours, theirs = (one.encoder(input_ids=ids_BT).last_hidden_state for one in (again, whole))
     assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", ["mbart", "mbert"])
+def test_weights_older_than_safetensors_are_read(published: PublishedModels, tmp_path: Path, kind: str):
+    folder = published.copy(kind, tmp_path / "model")
+    (whole,) = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"]
+    weights = getattr(transformers, whole).from_pretrained(folder).state_dict()
+    torch.save(weights, folder / "pytorch_model.bin")
+    before = model_fingerprint(folder)
+    (folder / "model.safetensors").unlink()
+    assert torch.equal(embeddings(backbone(kind, folder)), embeddings(backbone(kind, published(kind))))
+    pickled = model_fingerprint(folder)
+    (folder / "pytorch_model.bin").write_bytes(b"other weights")
+    assert len({before, pickled, model_fingerprint(folder)}) == 3, "embeddings are kept by the weights that are read"
 
 
 def test_a_text_in_two_languages_is_two_texts_to_mbart_and_equal_to_the_loss(published: PublishedModels):

@@ -14,7 +14,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 from huggingface_hub.utils import filter_repo_objects
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tests.small_study import experiment
 from tests.tiny_trial import make_workshop, run
 
@@ -151,6 +151,28 @@ def test_only_what_is_read_is_fetched(folder: Path, tmp_path: Path, monkeypatch:
     hub._snapshot.cache_clear()
     assert embeddings(from_folder_or_name(NAME), tmp_path).shape == (len(TEXTS), 5)
     assert fetched == {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_old_weights_are_fetched_where_there_are_no_others(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    there, snapshot = tmp_path / "there", tmp_path / "snapshots" / COMMIT
+    shutil.copytree(folder, there)
+    for place in (there, there / "2_Dense"):
+        torch.save(load_file(place / "model.safetensors"), place / "pytorch_model.bin")
+        (place / "model.safetensors").unlink()
+
+    def download(name: str, revision: str | None, **patterns: Any) -> str:
+        every = [file.relative_to(there).as_posix() for file in there.rglob("*") if file.is_file()]
+        for file in filter_repo_objects(every, **patterns):
+            (snapshot / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(there / file, snapshot / file)
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    hub._snapshot.cache_clear()
+    by_folder = embeddings(from_folder_or_name(str(folder)), tmp_path)
+    assert torch.equal(embeddings(from_folder_or_name(NAME), tmp_path), by_folder)
 
 
 def test_a_trial_records_the_commit_of_its_pretrained_weights(folder: Path, cache: Path, tmp_path: Path):

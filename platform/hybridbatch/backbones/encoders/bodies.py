@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from hybridbatch.backbones.encoders.hub import readable_loading_errors
+from hybridbatch.backbones.encoders.model_files import has_old_weights
 from hybridbatch.foundation.errors import UserError
 
 # Architectures of an encoder and a decoder, by `model_type`, of which the encoder alone is used.
@@ -54,7 +55,8 @@ def load_body(folder: Path, name: str, dropout: float | None) -> tuple[Any, bool
             folder,
             config=config,
             dtype=torch.float32,
-            use_safetensors=True,
+            use_safetensors=not has_old_weights(folder),
+            weights_only=True,  # of a pickle, tensors: what would run code is refused
             output_loading_info=True,
         )
         unused = ("pooler.", "decoder.") if of_two else ("pooler.",)

@@ -17,6 +17,8 @@ from hybridbatch.backbones.backbone import PoolingName
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
 
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
+OLD_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")  # read where a folder has no others
 NOTE, MODULES = "hybridbatch.json", "modules.json"
 _LONGEST = 512  # tokens, where a folder states no length
 _POOLING_OF_SENTENCE_TRANSFORMERS: dict[str, PoolingName] = {
@@ -105,6 +107,12 @@ def model_type(folder: Path) -> str | None:
     """
     file = folder / "config.json"
     return read_as(_Architecture, file).model_type if file.exists() else None
+
+
+def has_old_weights(folder: Path) -> bool:
+    """Return whether the weights in a folder lie in ``pytorch_model.bin`` alone, older than safetensors."""
+    newer, older = (any(any(folder.glob(one)) for one in names) for names in (WEIGHTS, OLD_WEIGHTS))
+    return older and not newer
 
 
 def stated_settings(folder: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -17,6 +18,7 @@ from hybridbatch.backbones.encoders.model_files import (
     MODULES,
     NOTE,
     DenseConfig,
+    has_old_weights,
     model_type,
     modules,
     pooling_of,
@@ -153,7 +155,10 @@ def _dense_layer(folder: Path) -> nn.Module:
     config = read_as(DenseConfig, folder / "config.json")
     layer = nn.Linear(config.in_features, config.out_features, bias=config.bias)
     with readable_loading_errors(str(folder), "dense layer"):
-        weights = load_file(folder / "model.safetensors")
+        if has_old_weights(folder):
+            weights = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
+        else:
+            weights = load_file(folder / "model.safetensors")
         layer.load_state_dict({key.removeprefix("linear."): value for key, value in weights.items()})
     activation = config.activation_function.rsplit(".", 1)[-1]
     known = {"Tanh": nn.Tanh, "Identity": nn.Identity, "GELU": nn.GELU, "ReLU": nn.ReLU}
