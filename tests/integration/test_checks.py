@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.command_line import CommandLine
+from tests.published_models import PublishedModels
 from tests.small_study import CONTENT, experiment, write_file
 
 from hybridbatch.evaluation.score import evaluate_embeddings
@@ -116,6 +117,43 @@ def test_a_model_that_is_not_there_is_named(
         done = command_line(*command, "--home", home.path)
         done.is_message(nowhere, "cannot be loaded", "a folder or hub name")
     assert not home.study("small").path.exists()
+
+
+@pytest.fixture
+def greek(small_data: Path, published: PublishedModels, tmp_path: Path) -> Path:
+    """The small data with Greek in place of Spanish, and an mBART, which has no code for it."""
+    data = Path(shutil.copytree(small_data, tmp_path / "data"))
+    for file in data.glob("*.csv"):
+        file.write_text(file.read_text(encoding="utf-8").replace(",es,", ",el,"), encoding="utf-8")
+    published.copy("mbart", data / "models" / "mine")
+    return data
+
+
+MBART = {"kind": "mbart", "name": "models/mine", "question_tokens": 24, "passage_tokens": 24}
+
+
+def test_a_language_that_the_model_cannot_read_is_refused_before_the_first_trial(
+    command_line: CommandLine, home: HomeFolder, tmp_path: Path, greek: Path
+) -> None:
+    file = write_file(tmp_path, {"backbone": MBART})
+    for command in (["plan", file], ["run", file, "--local"]):
+        done = command_line(*command, "--home", home.path, "--data", greek)
+        facts = ("'el'", "de, en, es", "`languages` of the data set")
+        done.is_message(str(greek / "models" / "mine"), "no code for this language of small", *facts)
+    assert not home.study("small").path.exists()
+
+
+def test_the_languages_of_every_baseline_are_looked_at(
+    command_line: CommandLine, home: HomeFolder, tmp_path: Path, greek: Path
+) -> None:
+    report = CONTENT["data"]["report"]
+    train, selection, known = ({**one, "languages": ["de", "en"]} for one in (TRAIN, SELECTION, report[0]))
+    changes = {"backbone": MBART, "data.train": [train], "data.selection": selection, "data.report": [known]}
+    plan = ("plan", write_file(tmp_path, changes), "--home", home.path, "--data", greek)
+    assert command_line(*plan).code == 0
+    write_file(tmp_path, {**changes, "search.baselines": {"greek": {"data.report": report}}})
+    problem = "no code for this language of small_report, with the baseline greek"
+    command_line(*plan).is_message(str(greek / "models" / "mine"), problem, "'el'")
 
 
 def test_a_search_that_can_run_is_not_refused_for_the_values_that_it_replaces(

@@ -14,7 +14,8 @@ import pytest
 import torch
 from huggingface_hub import constants
 from huggingface_hub.utils import filter_repo_objects
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from tests.small_study import experiment
 from tests.tiny_trial import make_workshop, run
 
 from hybridbatch.backbones.backbone import TrainingText
@@ -22,9 +23,12 @@ from hybridbatch.backbones.encoders import hub
 from hybridbatch.backbones.encoders.pretrained import save_encoder
 from hybridbatch.backbones.huggingface import HuggingFaceBackbone, from_folder_or_name
 from hybridbatch.backbones.scratch import ScratchBackbone
+from hybridbatch.backbones.xlm_r import XlmRBackbone
 from hybridbatch.evaluation.encode import encode
 from hybridbatch.evaluation.token_store import tokenized
 from hybridbatch.foundation.errors import UserError
+from hybridbatch.spec import overrides
+from hybridbatch.spec.sources import DataLocation
 
 NAME, COMMIT = "some-people/some-model", "0123456789abcdef0123456789abcdef01234567"
 TEXTS = ["Where is the tower?", "The tower stands in Paris, on the left bank of the Seine.", "Der Turm steht in Paris."]
@@ -149,9 +153,44 @@ def test_only_what_is_read_is_fetched(folder: Path, tmp_path: Path, monkeypatch:
     assert fetched == {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
 
 
+def test_old_weights_are_fetched_where_there_are_no_others(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    there, snapshot = tmp_path / "there", tmp_path / "snapshots" / COMMIT
+    shutil.copytree(folder, there)
+    for place in (there, there / "2_Dense"):
+        torch.save(load_file(place / "model.safetensors"), place / "pytorch_model.bin")
+        (place / "model.safetensors").unlink()
+
+    def download(name: str, revision: str | None, **patterns: Any) -> str:
+        every = [file.relative_to(there).as_posix() for file in there.rglob("*") if file.is_file()]
+        for file in filter_repo_objects(every, **patterns):
+            (snapshot / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(there / file, snapshot / file)
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    hub._snapshot.cache_clear()
+    by_folder = embeddings(from_folder_or_name(str(folder)), tmp_path)
+    assert torch.equal(embeddings(from_folder_or_name(NAME), tmp_path), by_folder)
+
+
 def test_a_trial_records_the_commit_of_its_pretrained_weights(folder: Path, cache: Path, tmp_path: Path):
     put(folder, cache)
     backbone = {"kind": "huggingface", "name": NAME, "question_tokens": 24, "passage_tokens": 24}
     result = run(make_workshop(tmp_path), tmp_path / "trial", {"backbone": backbone, "training.steps": 2})
     assert result.state == "complete"
     assert result.provenance["backbone"] == {"revision": COMMIT}
+
+
+def test_the_size_is_part_of_the_name_on_the_hub_and_can_be_searched(folder: Path, cache: Path, tmp_path: Path):
+    assert XlmRBackbone(kind="xlm-r").model == "FacebookAI/xlm-roberta-base"
+    made = experiment({"backbone": {"kind": "multilingual-e5"}})
+    names = [overrides.apply(made, {"backbone.size": size}).backbone.model for size in ("small", "base", "large")]
+    assert names == [f"intfloat/multilingual-e5-{size}" for size in ("small", "base", "large")]
+    here = XlmRBackbone(kind="xlm-r", name=str(folder), size="large").located(DataLocation(tmp_path, tmp_path))
+    assert here.model == str(folder), "a folder has its own size"
+    with pytest.raises(UserError, match="FacebookAI/xlm-roberta-large: the model cannot be loaded"):
+        XlmRBackbone(kind="xlm-r", size="large").tokenizer(TrainingText("none", list, tmp_path))
+    with pytest.raises(UserError, match=r"backbone\.size: unknown value"):
+        experiment({"backbone": {"kind": "xlm-r", "size": "huge"}})

@@ -137,8 +137,9 @@ def test_other_languages_are_not_added_and_an_empty_pool_is_refused(
     assert "en, de" in str(caught.value.allowed)
 
 
-def embed(texts: Any, are_questions: bool) -> NDArray[np.float32]:
+def embed(texts: Any, languages: Any, are_questions: bool) -> NDArray[np.float32]:
     """Return counts of a few words: a model that can be followed by hand."""
+    assert len(languages) == len(texts)
     del are_questions
     words = ("tower", "lake", "turm", "see", "fels")
     return np.array([[word in text.lower() for word in words] for text in texts], dtype=np.float32)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -29,6 +29,30 @@ class TrainingText:
     fingerprint: str
     texts: Callable[[], Iterable[str]]
     cache: Path
+
+
+@runtime_checkable
+class LanguageAwareTokenizer(Protocol):
+    """A tokenizer that has to be told in which language each text is, as mBART's has; all others are simply called."""
+
+    @property
+    def languages(self) -> Sequence[str]:
+        """The languages that it knows (BCP 47)."""
+
+    def check_languages(self, languages: Iterable[str]) -> None:
+        """Raise a :class:`UserError` for the first language that it does not know."""
+
+    def token_ids(self, texts: Sequence[str], languages: Sequence[str], longest: int) -> list[list[int]]:
+        """Return the ids of every text, special tokens included.
+
+        Args:
+            texts: The texts.
+            languages: The language of each.
+            longest: Longest text in tokens; longer ones are cut.
+
+        Raises:
+            UserError: For a language that it does not know.
+        """
 
 
 class BackboneSettings(Settings):
@@ -57,7 +81,7 @@ class BackboneSettings(Settings):
         return stated if prefix is None else prefix, self.question_tokens if of_questions else self.passage_tokens
 
     def tokenizer(self, text: TrainingText) -> Any:
-        """Return a Hugging Face tokenizer."""
+        """Return a Hugging Face tokenizer, or a :class:`LanguageAwareTokenizer`."""
         raise TypeError(f"{type(self).__name__} must say how its tokenizer is made")
 
     def encoder(self, tokenizer: Any) -> TextEncoder:
@@ -78,3 +102,4 @@ class BackboneSettings(Settings):
 
 
 PoolingName = Literal["mean", "cls", "max", "last"]
+PretrainedPooling = Literal["mean", "cls", "max", "last", "pooler"]

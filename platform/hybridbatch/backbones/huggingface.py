@@ -1,11 +1,14 @@
-"""Any Hugging Face or sentence-transformers encoder, by name or folder."""
+"""Any Hugging Face or sentence-transformers encoder, by name or folder.
+
+The named backbones beside this file are this one with other defaults and the architecture that they have to be of.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hybridbatch.backbones.backbone import BackboneSettings, PoolingName, TrainingText
+from hybridbatch.backbones.backbone import BackboneSettings, PretrainedPooling, TrainingText
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.registries import BACKBONES
 
@@ -22,36 +25,57 @@ class HuggingFaceBackbone(BackboneSettings):
         name: Name on the hub (``FacebookAI/xlm-roberta-base``, ``sentence-transformers/LaBSE``) or a local folder;
             a relative one starts from the data folder.
         revision: Revision on the hub.
-        pooling: How token states become one vector; None takes what a sentence-transformers folder says, else the mean.
+        pooling: How token states become one vector: over the tokens, or the transformer's own head over the first
+            (``pooler``: tanh(W cls)). None takes what a sentence-transformers folder or a trial says, else the mean.
         dropout: Dropout everywhere in the transformer; None keeps the model's own.
+        model_types: The architectures (``model_type`` in config.json) that the model may be of, any when empty; a fact
+            of the class, no setting.
+        unstated_pooling: The pooling where neither the settings nor the folder say one; a fact of the class.
     """
 
     random_weights: ClassVar[bool] = False
+    model_types: ClassVar[tuple[str, ...]] = ()
+    unstated_pooling: ClassVar[PretrainedPooling] = "mean"
 
     name: str
     revision: str | None = None
-    pooling: PoolingName | None = None
+    pooling: PretrainedPooling | None = None
     dropout: float | None = None
+
+    @property
+    def model(self) -> str:
+        """Name on the hub or folder of the model."""
+        return self.name
 
     def tokenizer(self, text: TrainingText) -> Any:
         """Return the model's own tokenizer.
 
         Raises:
-            UserError: If it cannot be loaded.
+            UserError: If it cannot be loaded, or the model is of another architecture.
         """
-        from hybridbatch.backbones.encoders.pretrained import load_tokenizer
+        from hybridbatch.backbones.encoders.pretrained import check_model_type, load_tokenizer
 
-        return load_tokenizer(self.name, self.revision)
+        check_model_type(self.model, self.revision, self.model_types)
+        return load_tokenizer(self.model, self.revision)
 
     def encoder(self, tokenizer: Any) -> TextEncoder:
         """Return the encoder with its pretrained weights.
 
         Raises:
-            UserError: If it cannot be loaded, or its embedding has fewer rows than the tokenizer has tokens.
+            UserError: If it cannot be loaded, its embedding has fewer rows than the tokenizer has tokens, the model is
+                of another architecture, or has no pooler where one is asked for.
         """
-        from hybridbatch.backbones.encoders.pretrained import load_encoder
+        from hybridbatch.backbones.encoders.pretrained import check_model_type, load_encoder
 
-        return load_encoder(self.name, self.revision, self.pooling, self.dropout, tokens=len(tokenizer))
+        check_model_type(self.model, self.revision, self.model_types)
+        return load_encoder(
+            self.model,
+            self.revision,
+            tokenizer,
+            pooling=self.pooling,
+            unstated_pooling=self.unstated_pooling,
+            dropout=self.dropout,
+        )
 
     def located(self, location: DataLocation) -> HuggingFaceBackbone:
         """Return these settings with a model folder named by its whole path: workers have other current folders.
@@ -59,14 +83,14 @@ class HuggingFaceBackbone(BackboneSettings):
         Raises:
             UserError: If the folder lies below the current folder, but not below the data folder.
         """
-        folder = location.resolve(self.name)
+        folder = location.resolve(self.model)
         if folder.is_dir():
             return self.model_copy(update={"name": str(folder.absolute())})
-        if Path(self.name).is_dir():  # here perhaps, but not in the workers
+        if Path(self.model).is_dir():  # here perhaps, but not in the workers
             raise UserError(
                 "a relative model folder starts from the data folder",
                 path="backbone.name",
-                seen=self.name,
+                seen=self.model,
                 allowed=f"a folder below {location.root}, a whole path or a name on the hub",
             )
         return self
@@ -79,8 +103,25 @@ class HuggingFaceBackbone(BackboneSettings):
         """
         from hybridbatch.backbones.encoders.hub import revision_in_use
 
-        commit = revision_in_use(self.name, self.revision)
+        commit = revision_in_use(self.model, self.revision)
         return {"revision": commit} if commit else {}
+
+
+class SizedBackbone(HuggingFaceBackbone):
+    """A pretrained encoder that is published in several sizes.
+
+    Attributes:
+        name: Name on the hub, in which ``{size}`` stands for the size, or a local folder; a relative one starts from
+            the data folder.
+        size: Size of the published model; a folder has its own.
+    """
+
+    size: str
+
+    @property
+    def model(self) -> str:
+        """Name on the hub or folder of the model."""
+        return self.name.replace("{size}", self.size)
 
 
 def from_folder_or_name(name: str) -> HuggingFaceBackbone:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,12 @@ def stored_fingerprint(cache: Path, key: str, columns: Sequence[str]) -> str:
 def column_of(rows: Dataset, name: str) -> pa.ChunkedArray:
     """Return one column of a memory-mapped data set without copying it."""
     return rows.data.column(name)
+
+
+def values_of(rows: Dataset, name: str) -> Iterator[str]:
+    """Yield the values of one column of texts; a few thousand of them are in memory at a time."""
+    for batch in rows.select_columns([name]).iter(batch_size=4096):
+        yield from batch[name]
 
 
 def text_column(texts: Sequence[str], file: str | Path) -> pa.Array:

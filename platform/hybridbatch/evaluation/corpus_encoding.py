@@ -40,7 +40,8 @@ class EncodingRequest:
 
     Attributes:
         model: Folder of the model.
-        texts: Memory-mapped table with the column ``text``.
+        texts: Memory-mapped table with the columns ``text`` and ``language``; the latter may be missing unless the
+            tokenizer is told languages.
         prefix: Put before every text.
         tokens: Longest text in tokens; longer ones are cut.
         folder: Where the files go: shared storage when workers run on several machines.
@@ -179,9 +180,14 @@ class _Writer:
         before = torch.get_num_threads()
         torch.set_num_threads(self._threads)
         try:
-            texts = request.texts.select(rows)["text"]
-            longest = min(request.tokens, self._loaded.longest)
-            store = tokenized_in_memory(list(texts), self._loaded.tokenizer, prefix=request.prefix, longest=longest)
+            chosen = request.texts.select(rows)
+            store = tokenized_in_memory(
+                list(chosen["text"]),
+                self._loaded.tokenizer,
+                prefix=request.prefix,
+                longest=min(request.tokens, self._loaded.longest),
+                languages=list(chosen["language"]) if "language" in chosen.column_names else None,
+            )
             embeddings_CD = encode(
                 self._encoder, store, device=request.device, progress=lambda done, distinct: encoded(done)
             ).numpy()

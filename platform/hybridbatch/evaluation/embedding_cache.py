@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridbatch.backbones.encoders.model_files import has_old_weights
 from hybridbatch.foundation import atomic, fingerprint
 from hybridbatch.foundation.errors import StoreError
 from hybridbatch.foundation.provenance import packages
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _log = logging.getLogger(__name__)
-_FORMAT = 1  # raise it when the same model and texts give other embeddings
+_FORMAT = 2  # raise it when the same model and texts give other embeddings
 _LIBRARIES = ("torch", "transformers", "tokenizers")
 # weights that are not read, and descriptions for people
 _OF_OTHERS = (".bin", ".onnx", ".h5", ".msgpack", ".ot", ".pt", ".md")
@@ -33,9 +34,13 @@ _OF_OTHERS = (".bin", ".onnx", ".h5", ".msgpack", ".ot", ".pt", ".md")
 
 def model_fingerprint(folder: Path) -> str:
     """Return the fingerprint of what a model folder holds, without the weights of other libraries."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix not in _OF_OTHERS)
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and _is_read(file))
     names = [file.relative_to(folder).as_posix() for file in files]
     return fingerprint.of_json([names, fingerprint.of_files(files)])
+
+
+def _is_read(file: Path) -> bool:
+    return file.suffix not in _OF_OTHERS or (file.suffix == ".bin" and has_old_weights(file.parent))
 
 
 def entry_name(model: str, texts: str, settings: dict[str, object]) -> str:

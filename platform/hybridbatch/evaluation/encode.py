@@ -34,9 +34,10 @@ def encode(
 ) -> torch.Tensor:
     """Return the embeddings [R, D] of all texts of ``store``, float32 on the CPU.
 
-    Equal texts are encoded once and get the same embedding to the bit. On a CPU each batch is computed by one thread,
-    several batches at a time: threads that share a batch wait for each other after every layer. So embeddings do not
-    depend on the number of threads. With several workers each encodes a share, and all get the whole.
+    Equal texts, of one language where the tokenizer is told it, are encoded once and get the same embedding to the bit.
+    On a CPU each batch is computed by one thread, several batches at a time: threads that share a batch wait for each
+    other after every layer. So embeddings do not depend on the number of threads. With several workers each encodes a
+    share, and all get the whole.
 
     Args:
         encoder: Token ids and mask to embeddings; put into evaluation mode and back.
@@ -49,7 +50,7 @@ def encode(
     """
     import torch
 
-    _, first_U, text_of_R = np.unique(store.text_hashes_R, return_index=True, return_inverse=True)
+    _, first_U, text_of_R = np.unique(store.input_hashes_R, return_index=True, return_inverse=True)
     if not len(first_U):
         raise ValueError("there are no texts to encode")
     batches = list(groups_of_like_length(store.lengths_R[first_U], _TOKENS_PER_BATCH))

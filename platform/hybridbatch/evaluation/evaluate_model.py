@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hybridbatch.backbones.encoders.hub import model_folder
 from hybridbatch.backbones.huggingface import HuggingFaceBackbone, from_folder_or_name
+from hybridbatch.datasets.arrow_cache import values_of
 from hybridbatch.datasets.retrieval_task import RetrievalTask
 from hybridbatch.evaluation.embedding_cache import entry_name, found_or_made, model_fingerprint
 from hybridbatch.evaluation.encode import encode
@@ -145,13 +146,14 @@ class _Encoding:
         prefix, tokens, texts = self._side(side)
         loaded = self._loaded
         store = tokenized(
-            (text for batch in texts.select_columns(["text"]).iter(batch_size=4096) for text in batch["text"]),
+            values_of(texts, "text"),
             f"{self.task.fingerprint} {side}",
             loaded.tokenizer,
             tokenizer_fingerprint(loaded.tokenizer),
             prefix=prefix,
             longest=min(tokens, loaded.longest),
             cache=self.location.cache,
+            languages=values_of(texts, "language"),
         )
         progress = self.progress
         told = None if progress is None else (lambda done, total: progress(side, done, total))

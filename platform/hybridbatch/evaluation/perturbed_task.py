@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from hybridbatch.evaluation.rank import Embeddings
 
+Embed = Callable[[Sequence[str], Sequence[str], bool], "Embeddings"]
+"""Returns the embeddings of texts, given their languages and whether they are questions."""
 ALL = "*"  # all languages together
 _BLOCK = 256  # questions compared with the extra pool at a time
 
@@ -155,21 +157,22 @@ class ExtraPool:
             )
         return cls(found, {})
 
-    def measured(self, task: RetrievalTask, embed: Callable[[Sequence[str], bool], Embeddings]) -> ExtraPool:
+    def measured(self, task: RetrievalTask, embed: Embed) -> ExtraPool:
         """Return the pool with how near its passages are to the questions in their language.
 
         Where a language has no questions, those of all languages count.
 
         Args:
             task: The task.
-            embed: Returns the embeddings of texts; the second argument says whether they are questions.
+            embed: The encoder.
         """
         languages, questions = (column_of(task.questions, column).to_pylist() for column in ("language", "text"))
         nearness = {}
         for language, texts in self.texts.items():
             if texts:
-                asked = [text for one, text in zip(languages, questions, strict=True) if one == language] or questions
-                nearness[language] = nearness_of(embed(asked, True), embed(texts, False))
+                own = [row for row, one in enumerate(languages) if one == language] or range(len(questions))
+                asked = embed([questions[row] for row in own], [languages[row] for row in own], True)
+                nearness[language] = nearness_of(asked, embed(texts, [language] * len(texts), False))
         return replace(self, nearness=nearness)
 
 

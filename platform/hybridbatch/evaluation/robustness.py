@@ -172,7 +172,7 @@ def _evaluated(
 ) -> Evaluated:
     task = variant.perturbed.task
     questions_QD, candidates_ND = (
-        embeddings.of(column_of(rows, "text").to_pylist())
+        embeddings.of(*(column_of(rows, column).to_pylist() for column in ("text", "language")))
         for embeddings, rows in ((questions, task.questions), (passages, task.candidates))
     )
     result, scores = evaluate_embeddings(task, questions_QD, candidates_ND)
@@ -188,8 +188,8 @@ def _extra_pool(
     model = perturbation.model or next(iter(plan.models.values()))
     questions, passages = _embeddings(model, plan, location, perturbation.kind, progress)
 
-    def embed(texts: Sequence[str], are_questions: bool) -> Tensor:
-        return (questions if are_questions else passages).of(texts)
+    def embed(texts: Sequence[str], languages: Sequence[str], are_questions: bool) -> Tensor:
+        return (questions if are_questions else passages).of(texts, languages)
 
     return extra.measured(task, embed)
 

@@ -10,6 +10,7 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from hybridbatch.backbones.backbone import LanguageAwareTokenizer
 from hybridbatch.evaluation.encode import encode
 from hybridbatch.evaluation.token_store import tokenized, tokenizer_fingerprint
 from hybridbatch.foundation import fingerprint
@@ -48,28 +49,38 @@ class TextEmbeddings:
         self._prefix, tokens = model.backbone.prefix_and_tokens(role == "query", prefix)
         self._longest = min(tokens, model.longest)
         self._tokenizer_id = tokenizer_fingerprint(model.tokenizer)
-        self._row_of: dict[str, int] = {}
+        self._is_told = isinstance(model.tokenizer, LanguageAwareTokenizer)
+        self._row_of: dict[tuple[str, str], int] = {}
         self._parts: list[Tensor] = []
 
-    def of(self, texts: Sequence[str]) -> Tensor:
-        """Return the embeddings of ``texts``, [R, D], float32 on the CPU; only new texts are encoded."""
+    def of(self, texts: Sequence[str], languages: Sequence[str]) -> Tensor:
+        """Return the embeddings of ``texts``, [R, D], float32 on the CPU; only new texts are encoded.
+
+        A text in another language is another text if the tokenizer is told languages.
+        """
         import torch  # torch takes seconds to import
 
-        new = [text for text in dict.fromkeys(texts) if text not in self._row_of]
+        keys = list(zip(texts, languages if self._is_told else [""] * len(texts), strict=True))
+        new = [key for key in dict.fromkeys(keys) if key not in self._row_of]
         if new:
+            new_texts, new_languages = zip(*new, strict=True)
+            content = fingerprint.of_texts(new_texts)
+            if self._is_told:
+                content = f"{content} {fingerprint.of_texts(new_languages)}"
             store = tokenized(
-                new,
-                f"{fingerprint.of_texts(new)} {self._role}",
+                new_texts,
+                f"{content} {self._role}",
                 self._model.tokenizer,
                 self._tokenizer_id,
                 prefix=self._prefix,
                 longest=self._longest,
                 cache=self._cache,
+                languages=new_languages,
             )
             known = len(self._row_of)
             self._parts.append(encode(self._model.encoder, store, device=self._device, progress=self._progress))
-            self._row_of.update((text, known + row) for row, text in enumerate(new))
-        rows_R = torch.tensor([self._row_of[text] for text in texts], dtype=torch.int64)
+            self._row_of.update((key, known + row) for row, key in enumerate(new))
+        rows_R = torch.tensor([self._row_of[key] for key in keys], dtype=torch.int64)
         return torch.cat(self._parts)[rows_R]
 
     def branch(self) -> TextEmbeddings:

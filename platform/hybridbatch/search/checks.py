@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
-from hybridbatch.backbones.backbone import TrainingText
-from hybridbatch.backbones.huggingface import HuggingFaceBackbone
+from hybridbatch.backbones.backbone import BackboneSettings, LanguageAwareTokenizer, TrainingText
 from hybridbatch.batching.plan import BatchPlan
 from hybridbatch.datasets.retrieval_task import RetrievalTask
 from hybridbatch.evaluation.means import summarise
@@ -68,7 +68,7 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
             except UserError as error:
                 raise one.named_in(error) from error
     _check_batches(settings, loaded)
-    _check_backbones(settings, location)
+    _check_backbones(settings, loaded, location)
     return CheckedStudy(plan, data, settings)
 
 
@@ -140,14 +140,32 @@ def _size(one: SettingsToCheck) -> int:
     return one.experiment.batches.size
 
 
-def _check_backbones(settings: Iterable[SettingsToCheck], location: DataLocation) -> None:
+def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation) -> None:
     """Load the tokenizer of every pretrained model: megabytes at most, and enough to know that the model is there."""
-    seen: set[tuple[str, str | None]] = set()
+    tokenizers: dict[str, Any] = {}
     for one in settings:
-        backbone = one.experiment.backbone
-        if isinstance(backbone, HuggingFaceBackbone) and (backbone.name, backbone.revision) not in seen:
-            seen.add((backbone.name, backbone.revision))
-            try:
-                backbone.tokenizer(TrainingText(fingerprint="", texts=tuple, cache=location.cache))  # needs no text
-            except UserError as error:
-                raise one.named_in(error) from error
+        backbone = cast(BackboneSettings, one.experiment.backbone)
+        if backbone.random_weights:
+            continue
+        try:
+            here = backbone.located(location)
+            key = here.model_dump_json(include={"kind", "name", "size", "revision"})
+            if key not in tokenizers:
+                text = TrainingText(fingerprint="", texts=tuple, cache=location.cache)  # needs no text
+                tokenizers[key] = here.tokenizer(text)
+            if isinstance(tokenizers[key], LanguageAwareTokenizer):
+                _check_languages(tokenizers[key], loaded[_data_key(one.experiment)])
+        except UserError as error:
+            raise one.named_in(error) from error
+
+
+def _check_languages(tokenizer: LanguageAwareTokenizer, data: TrialData) -> None:
+    trained = [(pairs.name, pairs.languages) for pairs in data.train]
+    for name, languages in trained + [(task.name, task.languages) for task in (data.selection, *data.report)]:
+        try:
+            tokenizer.check_languages(languages)
+        except UserError as error:
+            problem = f"{error.problem} of {name}"
+            raise UserError(
+                problem, file=error.file, seen=error.seen, allowed=error.allowed, remedy=error.remedy
+            ) from error

@@ -52,7 +52,9 @@ class TrainingTexts:
             ]
         backbone = self._context.workshop.backbone(self._context.experiment)
         prefix, longest = backbone.prefix_and_tokens(role == "questions")
-        return tokenized_in_memory(texts, self._context.tokenizer, prefix=prefix, longest=longest)
+        return tokenized_in_memory(
+            texts, self._context.tokenizer, prefix=prefix, longest=longest, languages=rows["language"]
+        )
 
 
 def passage_keys(tokens: Sequence[TokenisedPairs], batch: Batch, *, translations: bool) -> NDArray[np.int64]:

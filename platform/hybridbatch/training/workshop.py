@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hybridbatch.backbones.backbone import BackboneSettings, TrainingText
 from hybridbatch.backbones.encoders.text_encoder import TextEncoder, most_tokens
+from hybridbatch.datasets.arrow_cache import values_of
 from hybridbatch.datasets.parallel_pairs import ParallelPairs
 from hybridbatch.datasets.retrieval_task import RetrievalTask
 from hybridbatch.evaluation.measure import TokenisedTask
@@ -124,13 +125,14 @@ class Workshop:
         )
         first, second = (
             tokenized(
-                _column(rows, names),
+                values_of(rows, names[0] if names[0] in rows.column_names else names[1]),
                 f"{content} {names[0]}",
                 tokenizer,
                 tokenizer_id,
                 prefix=prefix,
                 longest=longest,
                 cache=self.location.cache,
+                languages=values_of(rows, "language"),
             )
             for rows, names, prefix, longest in sides
         )
@@ -175,12 +177,6 @@ def _refuse_too_many_tokens(backbone: BackboneSettings, most: int | None) -> Non
 
 def _key(experiment: Experiment) -> str:
     return experiment.data.model_dump_json() + experiment.backbone.model_dump_json()
-
-
-def _column(rows: Any, names: tuple[str, str]) -> Iterator[str]:
-    name = names[0] if names[0] in rows.column_names else names[1]
-    for batch in rows.select_columns([name]).iter(batch_size=4096):
-        yield from batch[name]
 
 
 def _texts(train: tuple[ParallelPairs, ...]) -> Iterator[str]:

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hybridbatch.backbones.encoders.model_files import MODULES, modules, transformer_folder
+from hybridbatch.backbones.encoders.model_files import MODULES, OLD_WEIGHTS, WEIGHTS, modules, transformer_folder
 from hybridbatch.foundation.errors import HybridBatchError, UserError
 
 _log = logging.getLogger(__name__)
 _DESCRIPTION = ("*.json", "*.txt", "*.model", "*.bpe", "*.codes", "*.jinja")  # settings and vocabularies
 _OTHER_RUNTIMES = ("onnx/*", "openvino/*", "*/onnx/*", "*/openvino/*")
-_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")  # the same in other formats is not fetched
 
 
 def model_folder(name: str, revision: str | None) -> Path:
@@ -49,9 +48,13 @@ def _snapshot(name: str, revision: str | None) -> Path:
     folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=others))
     if not (folder / MODULES).exists():
         _warn_unless_known_to_be_absent(name, folder.name)
-    places = {folder / part.path for part in modules(folder)} | {transformer_folder(folder)}
-    weights = [(place.relative_to(folder) / pattern).as_posix() for place in sorted(places) for pattern in _WEIGHTS]
-    return Path(snapshot_download(name, revision=folder.name, allow_patterns=weights))
+    places = {folder / part.path for part in modules(folder) if part.kind == "Dense"} | {transformer_folder(folder)}
+    for names in (WEIGHTS, OLD_WEIGHTS):  # the same in other formats is not fetched
+        missing = sorted(place for place in places if not any(any(place.glob(one)) for one in WEIGHTS))
+        wanted = [(place.relative_to(folder) / one).as_posix() for place in missing for one in names]
+        if wanted:
+            snapshot_download(name, revision=folder.name, allow_patterns=wanted)
+    return folder
 
 
 def _warn_unless_known_to_be_absent(name: str, commit: str) -> None:

@@ -17,6 +17,8 @@ from hybridbatch.backbones.backbone import PoolingName
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
 
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
+OLD_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")  # read where a folder has no others
 NOTE, MODULES = "hybridbatch.json", "modules.json"
 _LONGEST = 512  # tokens, where a folder states no length
 _POOLING_OF_SENTENCE_TRANSFORMERS: dict[str, PoolingName] = {
@@ -62,6 +64,10 @@ class DenseConfig(BaseModel):
     activation_function: str = "torch.nn.modules.activation.Tanh"
 
 
+class _Architecture(BaseModel):
+    model_type: str | None = None
+
+
 class _Prompts(BaseModel):
     prompts: dict[str, str | None] | None = None
 
@@ -91,6 +97,22 @@ def modules(folder: Path) -> list[Part]:
 def transformer_folder(folder: Path) -> Path:
     """Return where the transformer and its tokenizer lie in a model folder."""
     return next((folder / part.path for part in modules(folder) if part.kind == "Transformer"), folder)
+
+
+def model_type(folder: Path) -> str | None:
+    """Return the architecture that the ``config.json`` of a transformer names, None when it names none.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
+    file = folder / "config.json"
+    return read_as(_Architecture, file).model_type if file.exists() else None
+
+
+def has_old_weights(folder: Path) -> bool:
+    """Return whether the weights in a folder lie in ``pytorch_model.bin`` alone, older than safetensors."""
+    newer, older = (any(any(folder.glob(one)) for one in names) for names in (WEIGHTS, OLD_WEIGHTS))
+    return older and not newer
 
 
 def stated_settings(folder: Path) -> dict[str, Any]:

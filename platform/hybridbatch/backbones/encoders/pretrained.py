@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from hybridbatch.backbones.backbone import PoolingName
+from hybridbatch.backbones.backbone import PoolingName, PretrainedPooling
+from hybridbatch.backbones.encoders.bodies import load_body, pooler_layer, save_body
 from hybridbatch.backbones.encoders.hub import model_folder, readable_loading_errors
+from hybridbatch.backbones.encoders.language_codes import LanguageCodedTokenizer, language_coded
 from hybridbatch.backbones.encoders.model_files import (
     MODULES,
     NOTE,
     DenseConfig,
+    has_old_weights,
+    model_type,
     modules,
     pooling_of,
     read_as,
@@ -27,7 +32,7 @@ from hybridbatch.foundation.errors import UserError
 
 
 def load_tokenizer(name: str, revision: str | None) -> Any:
-    """Return the tokenizer of a model.
+    """Return the tokenizer of a model: that of transformers, or for mBART one that is told languages.
 
     Raises:
         UserError: If there is none that can be loaded.
@@ -39,45 +44,34 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what a folder without a vocabulary gives
             raise ValueError("there is no vocabulary")
-        return tokenizer
+        return language_coded(tokenizer, name, folder) if model_type(folder) == "mbart" else tokenizer
 
 
 def load_encoder(
-    name: str, revision: str | None, pooling: PoolingName | None, dropout: float | None, tokens: int
+    name: str,
+    revision: str | None,
+    tokenizer: Any,
+    *,
+    pooling: PretrainedPooling | None = None,
+    unstated_pooling: PretrainedPooling = "mean",
+    dropout: float | None = None,
 ) -> TextEncoder:
     """Return the encoder of a model with its weights.
 
     Args:
         name: Name on the hub or local folder.
         revision: Revision on the hub.
+        tokenizer: Its tokenizer, whose tokens the embedding must cover.
         pooling: Overrides what the folder says.
+        unstated_pooling: The pooling where neither ``pooling`` nor the folder says one.
         dropout: Overrides every dropout of the transformer.
-        tokens: Size of the tokenizer, which the embedding must cover.
 
     Raises:
-        UserError: If the weights cannot be loaded or do not fit the tokenizer.
+        UserError: If the weights cannot be loaded or do not fit the tokenizer, or the pooling cannot be had.
     """
-    from transformers import AutoConfig, AutoModel
-
     whole = model_folder(name, revision)
-    folder = _readable_transformer(whole)
-    with readable_loading_errors(name, "model"):
-        config = AutoConfig.from_pretrained(folder)
-        if dropout is not None:
-            for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
-                if hasattr(config, key):
-                    setattr(config, key, dropout)
-        body, report = AutoModel.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-        missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))  # never used here
-        if missing:
-            raise ValueError(f"the weights lack {len(missing)} tensors, such as {missing[0]}")
-    rows = body.get_input_embeddings().weight.shape[0]
+    body, has_pooler = load_body(_readable_transformer(whole), name, dropout)
+    rows, tokens = body.get_input_embeddings().weight.shape[0], len(tokenizer)
     if rows < tokens:
         raise UserError(
             "the tokenizer does not match the weights",
@@ -86,17 +80,47 @@ def load_encoder(
             allowed="an embedding for every token",
         )
     stated, dense = _pooling_and_dense(whole)
-    return TextEncoder(body, pooling or stated or "mean", dense)
+    chosen = pooling or stated or unstated_pooling
+    if chosen == "pooler":
+        if dense:
+            raise UserError(
+                "the model states layers after pooling already",
+                file=name,
+                path="backbone.pooling",
+                seen="pooler",
+                remedy="leave `pooling` out: what the model states is taken",
+            )
+        chosen, dense = "cls", [pooler_layer(body, has_pooler, name)]
+    uncounted = tokenizer.code_ids if isinstance(tokenizer, LanguageCodedTokenizer) else ()
+    return TextEncoder(body, chosen, dense, uncounted)
 
 
 def save_encoder(encoder: TextEncoder, tokenizer: Any, note: dict[str, Any], folder: Path) -> None:
     """Write an encoder as a Hugging Face folder, with ``note`` (pooling, prefixes, lengths) beside it."""
     with atomic.folder_written_whole(folder) as draft:
-        encoder.body.save_pretrained(draft)
+        save_body(encoder.body, draft)
         tokenizer.save_pretrained(draft)
         atomic.write_json(draft / NOTE, {**note, "pooling": encoder.pooling})
         for index, layer in enumerate(encoder.dense):
             _save_dense_layer(layer, draft / f"dense-{index}")
+
+
+def check_model_type(name: str, revision: str | None, allowed: Sequence[str]) -> None:
+    """Raise unless a model is of one of the architectures ``allowed``; none named means any.
+
+    Raises:
+        UserError: If it is of another.
+    """
+    found = model_type(_readable_transformer(model_folder(name, revision))) if allowed else None
+    if found is not None and found not in allowed:
+        raise UserError(
+            "the model is of another architecture than this backbone",
+            file=name,
+            path="config.json: model_type",
+            seen=found,
+            allowed=", ".join(allowed),
+            remedy="write `kind: huggingface`, which takes any encoder",
+        )
 
 
 def _readable_transformer(whole: Path) -> Path:
@@ -131,7 +155,10 @@ def _dense_layer(folder: Path) -> nn.Module:
     config = read_as(DenseConfig, folder / "config.json")
     layer = nn.Linear(config.in_features, config.out_features, bias=config.bias)
     with readable_loading_errors(str(folder), "dense layer"):
-        weights = load_file(folder / "model.safetensors")
+        if has_old_weights(folder):
+            weights = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
+        else:
+            weights = load_file(folder / "model.safetensors")
         layer.load_state_dict({key.removeprefix("linear."): value for key, value in weights.items()})
     activation = config.activation_function.rsplit(".", 1)[-1]
     known = {"Tanh": nn.Tanh, "Identity": nn.Identity, "GELU": nn.GELU, "ReLU": nn.ReLU}

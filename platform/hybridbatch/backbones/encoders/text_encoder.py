@@ -14,22 +14,25 @@ from torch import Tensor, nn
 from hybridbatch.foundation.errors import UserError
 
 Pooling = Literal["mean", "cls", "max", "last"]
+_POSITIONS = ("position_embeddings", "wpe", "embed_positions")  # what transformers calls learnt positions
 
 
-def pool(states_BTH: Tensor, mask_BT: Tensor, pooling: Pooling) -> Tensor:
+def pool(states_BTH: Tensor, mask_BT: Tensor, pooling: Pooling, uncounted_BT: Tensor | None = None) -> Tensor:
     """Return one vector [B, H] per text from the states of its tokens.
 
     Args:
         states_BTH: States of all tokens.
         mask_BT: 1 for tokens, 0 for padding, which lies to the right.
         pooling: ``mean`` and ``max`` over the tokens, the first (``cls``) or the ``last`` token.
+        uncounted_BT: True for tokens that ``mean`` and ``max`` pass over; None for none.
     """
     if pooling == "cls":
         return states_BTH[:, 0]
     if pooling == "last":
         last_B = mask_BT.sum(dim=1) - 1
         return states_BTH[torch.arange(len(last_B), device=last_B.device), last_B]
-    mask_BT1 = mask_BT.unsqueeze(-1)
+    counted_BT = mask_BT if uncounted_BT is None else mask_BT.masked_fill(uncounted_BT, 0)
+    mask_BT1 = counted_BT.unsqueeze(-1)
     if pooling == "max":
         return states_BTH.masked_fill(mask_BT1 == 0, float("-inf")).amax(dim=1)
     mask_BT1 = mask_BT1.to(states_BTH.dtype)
@@ -39,11 +42,13 @@ def pool(states_BTH: Tensor, mask_BT: Tensor, pooling: Pooling) -> Tensor:
 def most_tokens(body: nn.Module) -> int | None:
     """Return the longest text in tokens for which a transformer has a learnt position each, None when it has none.
 
-    Those of RoBERTa's kin (XLM-R, MPNet) count positions from the padding id on, so that fewer texts fit than rows.
+    Those of RoBERTa's kin (XLM-R, MPNet) count positions from the padding id on, those of BART's kin (mBART) from an
+    offset, so that fewer texts fit than rows.
     """
     for name, module in body.named_modules():
-        if name.rsplit(".", 1)[-1] in ("position_embeddings", "wpe") and isinstance(module, nn.Embedding):
-            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+        if name.rsplit(".", 1)[-1] in _POSITIONS and isinstance(module, nn.Embedding):
+            skipped = 0 if module.padding_idx is None else module.padding_idx + 1
+            return int(module.num_embeddings - getattr(module, "offset", skipped))
     return None
 
 
@@ -54,11 +59,18 @@ class TextEncoder(nn.Module):
         body: A Hugging Face encoder without its task head.
         pooling: How token states become one vector.
         dense: Layers after pooling (LaBSE and other sentence-transformers models have one).
+        uncounted_ids: Tokens that mean and max pooling pass over: mBART's language codes.
     """
 
-    def __init__(self, body: Any, pooling: Pooling, dense: Sequence[nn.Module] = ()) -> None:
+    uncounted_ids: Tensor
+
+    def __init__(
+        self, body: Any, pooling: Pooling, dense: Sequence[nn.Module] = (), uncounted_ids: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         self.body, self.pooling, self.dense = body, pooling, nn.Sequential(*dense)
+        # not persistent: they follow from the tokenizer, and checkpoints stay what they were
+        self.register_buffer("uncounted_ids", torch.tensor(uncounted_ids, dtype=torch.int64), persistent=False)
         for name, parameter in body.named_parameters():
             if name.startswith("pooler."):  # not used by any pooling here; DDP refuses unused parameters
                 parameter.requires_grad_(False)
@@ -82,5 +94,6 @@ class TextEncoder(nn.Module):
     def forward(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """Return embeddings [B, D] of unit length, float32."""
         states_BTH = self.body(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
-        pooled_BH = self.dense(pool(states_BTH, mask_BT, self.pooling))
+        uncounted_BT = torch.isin(ids_BT, self.uncounted_ids) if len(self.uncounted_ids) else None
+        pooled_BH = self.dense(pool(states_BTH, mask_BT, self.pooling, uncounted_BT))
         return nn.functional.normalize(pooled_BH.float(), dim=-1)
