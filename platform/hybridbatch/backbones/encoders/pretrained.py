@@ -1,4 +1,4 @@
-"""Reading and writing encoders in the layouts of Hugging Face and sentence-transformers."""
+"""Reading and writing encoders in the layouts of Hugging Face, sentence-transformers and LASER."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from torch import nn
 
 from hybridbatch.backbones.backbone import PoolingName
 from hybridbatch.backbones.encoders.hub import model_folder, readable_loading_errors
+from hybridbatch.backbones.encoders.laser_encoder import load_laser_encoder
+from hybridbatch.backbones.encoders.laser_files import is_laser
+from hybridbatch.backbones.encoders.laser_tokenizer import LaserTokenizer
 from hybridbatch.backbones.encoders.model_files import (
     MODULES,
     NOTE,
@@ -32,9 +35,12 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
     Raises:
         UserError: If there is none that can be loaded.
     """
+    whole = model_folder(name, revision)
+    if is_laser(whole):
+        return LaserTokenizer.of_folder(whole)
     from transformers import AutoTokenizer
 
-    folder = _readable_transformer(model_folder(name, revision))
+    folder = _readable_transformer(whole)
     with readable_loading_errors(name, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what a folder without a vocabulary gives
@@ -57,9 +63,11 @@ def load_encoder(
     Raises:
         UserError: If the weights cannot be loaded or do not fit the tokenizer.
     """
+    whole = model_folder(name, revision)
+    if is_laser(whole):
+        return load_laser_encoder(whole, pooling, dropout)
     from transformers import AutoConfig, AutoModel
 
-    whole = model_folder(name, revision)
     folder = _readable_transformer(whole)
     with readable_loading_errors(name, "model"):
         config = AutoConfig.from_pretrained(folder)
