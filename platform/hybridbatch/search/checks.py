@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
-from hybridbatch.backbones.backbone import TrainingText
-from hybridbatch.backbones.huggingface import HuggingFaceBackbone
+from hybridbatch.backbones.backbone import BackboneSettings, TrainingText
 from hybridbatch.batching.plan import BatchPlan
 from hybridbatch.datasets.retrieval_task import RetrievalTask
 from hybridbatch.evaluation.means import summarise
@@ -142,12 +142,16 @@ def _size(one: SettingsToCheck) -> int:
 
 def _check_backbones(settings: Iterable[SettingsToCheck], location: DataLocation) -> None:
     """Load the tokenizer of every pretrained model: megabytes at most, and enough to know that the model is there."""
-    seen: set[tuple[str, str | None]] = set()
+    seen: set[str] = set()
+    of_any_model = set(BackboneSettings.model_fields) - {"kind"}  # prefixes and lengths
     for one in settings:
-        backbone = one.experiment.backbone
-        if isinstance(backbone, HuggingFaceBackbone) and (backbone.name, backbone.revision) not in seen:
-            seen.add((backbone.name, backbone.revision))
-            try:
-                backbone.tokenizer(TrainingText(fingerprint="", texts=tuple, cache=location.cache))  # needs no text
-            except UserError as error:
-                raise one.named_in(error) from error
+        backbone = cast(BackboneSettings, one.experiment.backbone)
+        model = backbone.model_dump_json(exclude=of_any_model)
+        if backbone.random_weights or model in seen:
+            continue
+        seen.add(model)
+        try:
+            # which is trained on no text
+            backbone.located(location).tokenizer(TrainingText(fingerprint="", texts=tuple, cache=location.cache))
+        except UserError as error:
+            raise one.named_in(error) from error
