@@ -32,14 +32,15 @@ SIZES = {"embed_dim": 8, "hidden_size": 6, "num_layers": 2, "bidirectional": Tru
 
 
 @functools.cache
-def sentencepiece_model() -> bytes:
-    """Return a SentencePiece model of :data:`SENTENCES`."""
+def sentencepiece_model(normalisation: str = "nmt_nfkc") -> bytes:
+    """Return a SentencePiece model of :data:`SENTENCES`, by default with SentencePiece's default normalisation."""
     made = io.BytesIO()
     SentencePieceTrainer.train(
         sentence_iterator=iter(SENTENCES),
         model_writer=made,
         vocab_size=200,
         hard_vocab_limit=False,
+        normalization_rule_name=normalisation,
         minloglevel=2,
     )
     return made.getvalue()

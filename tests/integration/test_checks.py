@@ -129,6 +129,11 @@ def test_a_relative_model_folder_is_looked_for_below_the_data_folder(
     assert done.code == 0, done.err
 
 
+def test_no_tokenizer_is_trained_to_see_whether_a_study_can_run(small_data: Path, tmp_path: Path) -> None:
+    assert check_study(experiment(), DataLocation(small_data, tmp_path)).settings
+    assert not (tmp_path / "tokenizers").exists()
+
+
 def test_a_search_that_can_run_is_not_refused_for_the_values_that_it_replaces(
     command_line: CommandLine, home: HomeFolder, tmp_path: Path
 ) -> None:

@@ -71,6 +71,17 @@ def test_a_piece_has_the_row_of_its_number_plus_four(tokenizer: LaserTokenizer) 
     assert tokenizer("☃")["input_ids"] == [processor.piece_to_id("▁") + 4, 3, 2]
 
 
+def test_white_space_that_sentencepiece_leaves_is_no_token() -> None:
+    model, dictionary = sentencepiece_model("identity"), checkpoint()["dictionary"]
+    assert SentencePieceProcessor(model_proto=model).encode("a\u3000a", out_type=str) == ["▁", "a", "\u3000", "a"]
+    assert LaserTokenizer(model, dictionary)("a\u3000a")["input_ids"] == [
+        dictionary["▁"],
+        dictionary["a"],
+        dictionary["a"],
+        2,
+    ]
+
+
 @settings(max_examples=40, deadline=None)
 @given(texts=st.lists(st.text(max_size=30), max_size=5), longest=st.integers(4, 9))
 def test_any_texts_give_ids_of_the_embedding(texts: list[str], longest: int) -> None:
