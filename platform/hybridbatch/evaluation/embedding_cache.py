@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _FORMAT = 2  # raise it when the same model and texts give other embeddings
-_LIBRARIES = ("torch", "transformers", "tokenizers")
+_LIBRARIES = ("torch", "transformers", "tokenizers", "sentencepiece", "sacremoses")
 # weights that are not read, and descriptions for people
-_OF_OTHERS = (".bin", ".onnx", ".h5", ".msgpack", ".ot", ".pt", ".md")
+_OF_OTHERS = (".bin", ".onnx", ".h5", ".msgpack", ".ot", ".md")
 
 
 def model_fingerprint(folder: Path) -> str:

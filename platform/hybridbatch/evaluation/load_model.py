@@ -22,7 +22,7 @@ class LoadedModel:
         backbone: What the model states of itself: prefixes and lengths.
         tokenizer: Its Hugging Face tokenizer.
         encoder: Token ids and mask to embeddings of unit length.
-        longest: Longest text in tokens that it has positions for.
+        longest: Longest text in tokens that it has positions for; the longest that it states where it needs none.
     """
 
     backbone: HuggingFaceBackbone
@@ -32,7 +32,7 @@ class LoadedModel:
 
 
 def load_model(model: str) -> LoadedModel:
-    """Return a model in the layout of Hugging Face or sentence-transformers.
+    """Return a model in the layout of Hugging Face, sentence-transformers or LASER.
 
     Args:
         model: Folder or hub name.
@@ -48,7 +48,8 @@ def load_model(model: str) -> LoadedModel:
     encoder = backbone.encoder(tokenizer)
     longest = most_tokens(encoder.body)
     if longest is None:
-        longest = getattr(encoder.body.config, "max_position_embeddings", backbone.passage_tokens)
+        stated = max(backbone.question_tokens, backbone.passage_tokens)
+        longest = getattr(encoder.body.config, "max_position_embeddings", stated)
     if longest < 1:
         raise UserError("the model states no positions", file=model, seen=longest)
     return LoadedModel(backbone, tokenizer, encoder, longest)

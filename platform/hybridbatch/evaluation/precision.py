@@ -20,8 +20,8 @@ def in_precision(encoder: nn.Module, precision: Precision, device: str) -> nn.Mo
     """Return the encoder as it computes in ``precision``, within :func:`computing`.
 
     ``bf16`` computes matrix products in bfloat16 (autocast) and keeps the weights; it pays on GPUs and on CPUs with
-    instructions for it. ``int8`` quantises the weights of linear layers to 8 bits, and their inputs as they come
-    (dynamic quantisation); on CPUs alone.
+    instructions for it. ``int8`` quantises the weights of linear layers and LSTMs to 8 bits, and their inputs as they
+    come (dynamic quantisation); on CPUs alone.
 
     Args:
         encoder: Token ids and mask to embeddings, on ``device``; left as it is.
@@ -54,4 +54,4 @@ def _quantised(encoder: nn.Module) -> nn.Module:
         from torch.ao.quantization import quantize_dynamic
 
         quantise: Callable[..., nn.Module] = quantize_dynamic
-        return quantise(encoder, {nn.Linear}, dtype=torch.qint8)
+        return quantise(encoder, {nn.Linear, nn.LSTM}, dtype=torch.qint8)

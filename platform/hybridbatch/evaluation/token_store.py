@@ -29,6 +29,7 @@ _PROBES = (
     "नई दिल्ली",
     "القاهرة",
     "Αθήνα",
+    "„Quoted“, ‘quoted’ and « quoted »… – 5\u00a0% or\u200bmore",
 )
 
 

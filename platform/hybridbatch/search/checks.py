@@ -149,7 +149,7 @@ def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, Tria
             continue
         try:
             here = backbone.located(location)
-            key = here.model_dump_json(include={"kind", "name", "size", "revision"})
+            key = here.model_dump_json(include={"kind", "name", "size", "revision", "folder"})
             if key not in tokenizers:
                 text = TrainingText(fingerprint="", texts=tuple, cache=location.cache)  # needs no text
                 tokenizers[key] = here.tokenizer(text)

@@ -1,4 +1,4 @@
-"""Reading and writing encoders in the layouts of Hugging Face and sentence-transformers."""
+"""Reading and writing encoders in the layouts of Hugging Face, sentence-transformers and LASER."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from hybridbatch.backbones.backbone import PoolingName, PretrainedPooling
 from hybridbatch.backbones.encoders.bodies import load_body, pooler_layer, save_body
 from hybridbatch.backbones.encoders.hub import model_folder, readable_loading_errors
 from hybridbatch.backbones.encoders.language_codes import LanguageCodedTokenizer, language_coded
+from hybridbatch.backbones.encoders.laser_encoder import load_laser_encoder
+from hybridbatch.backbones.encoders.laser_files import is_laser
+from hybridbatch.backbones.encoders.laser_tokenizer import LaserTokenizer
 from hybridbatch.backbones.encoders.model_files import (
     MODULES,
     NOTE,
@@ -37,9 +40,12 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
     Raises:
         UserError: If there is none that can be loaded.
     """
+    whole = model_folder(name, revision)
+    if is_laser(whole):
+        return LaserTokenizer.of_folder(whole)
     from transformers import AutoTokenizer
 
-    folder = _readable_transformer(model_folder(name, revision))
+    folder = _readable_transformer(whole)
     with readable_loading_errors(name, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what a folder without a vocabulary gives
@@ -70,6 +76,11 @@ def load_encoder(
         UserError: If the weights cannot be loaded or do not fit the tokenizer, or the pooling cannot be had.
     """
     whole = model_folder(name, revision)
+    if is_laser(whole):
+        if pooling == "pooler":
+            problem = "the model has no head of its own"
+            raise UserError(problem, file=name, path="backbone.pooling", seen=pooling, allowed="mean, cls, max, last")
+        return load_laser_encoder(whole, pooling, dropout)
     body, has_pooler = load_body(_readable_transformer(whole), name, dropout)
     rows, tokens = body.get_input_embeddings().weight.shape[0], len(tokenizer)
     if rows < tokens:
