@@ -29,7 +29,7 @@ class Encoder(nn.Module):
         self.dropout, self.room = nn.Dropout(dropout), room
         self.seen: list[tuple[int, bool]] = []
 
-    def forward(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    def forward(self, ids_BT: Tensor, mask_BT: Tensor, packing: None = None) -> Tensor:
         if self.room is not None and ids_BT.numel() > self.room:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         self.seen.append((len(ids_BT), torch.is_grad_enabled()))
@@ -54,7 +54,7 @@ def gradients(
     engine = EmbeddingGradients(
         model, list(model.parameters()), computing=nullcontext, seeding=torch.manual_seed, most_tokens=most_tokens
     )
-    value = engine.backward(text_passes(texts_of(LENGTHS), pass_tokens), loss)
+    value = engine.backward(text_passes(texts_of(LENGTHS), pass_tokens, packed=False), loss)
     return float(value), [parameter.grad for parameter in model.parameters()], engine
 
 
@@ -84,7 +84,7 @@ def test_a_batch_that_fits_is_encoded_once_and_a_last_part_is_not_encoded_again(
     whole, parts = encoder(), encoder()
     gradients(whole, None)
     gradients(parts, 24)
-    passes = text_passes(texts_of(LENGTHS), 12)
+    passes = text_passes(texts_of(LENGTHS), 12, packed=False)
     assert [kept for _, kept in whole.seen] == [True] * len(passes)
     sizes = [len(part) for part in parts_of(passes, 24)]
     assert len(sizes) > 2

@@ -16,6 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from hybridbatch.backbones.encoders.packing import Packing
 from hybridbatch.foundation.errors import TrialError
 from hybridbatch.training.text_passes import TextPass, parts_of
 
@@ -30,7 +31,7 @@ class EmbeddingGradients:
     together happens between the passes, in the loss, which is computed once whatever the parts.
 
     Args:
-        encode: Token ids and mask to embeddings [R, D]; what is trained.
+        encode: Token ids, and mask or packing, to embeddings [R, D]; what is trained.
         parameters: The parameters that the embeddings depend on and that are trained.
         computing: Opens what the encoder computes in, such as a precision.
         seeding: Called with the number of a pass before it: a pass that is done again draws the same dropout.
@@ -39,7 +40,7 @@ class EmbeddingGradients:
 
     def __init__(
         self,
-        encode: Callable[[Tensor, Tensor], Tensor],
+        encode: Callable[[Tensor, Tensor | None, Packing | None], Tensor],
         parameters: Sequence[nn.Parameter],
         *,
         computing: Callable[[], AbstractContextManager[object]],
@@ -98,7 +99,7 @@ class EmbeddingGradients:
 
     def _one(self, number: int, texts: TextPass) -> Tensor:
         self._seeding(number)
-        return self._encode(texts.ids_RT, texts.mask_RT)
+        return self._encode(texts.ids, texts.mask_RT, texts.packing)
 
     def _within_memory(self, work: Callable[[], T], passes: Sequence[TextPass]) -> T:
         """Return what ``work`` returns, with parts halved until it fits."""
@@ -112,7 +113,7 @@ class EmbeddingGradients:
     def _halve(self, passes: Sequence[TextPass], reason: str) -> None:
         parts = parts_of(passes, self.most_tokens)
         largest = max(parts, key=_size)
-        if len(largest) == 1 and len(largest[0][1].rows_R) == 1:
+        if len(largest) == 1 and len(largest[0][1].lengths) == 1:
             raise TrialError(
                 "not even one text fits into the accelerator's memory",
                 path="training, backbone",

@@ -23,10 +23,8 @@ from hybridbatch.training.text_passes import TextPass, text_passes
 
 TextsOfStep = Callable[[StepBatch], Mapping[str, TokenStore]]
 KeysOfStep = Callable[[Batch], NDArray[np.int64]]
-# A pass of the encoder. On a CPU, where a pass of 64 short texts costs as much as 64 texts, little padding is all that
-# counts; an accelerator wants to be filled.
-_TOKENS_OF_PASS = {"cpu": 1024}
-_TOKENS_OF_PASS_ELSEWHERE = 16384
+# Without padding, the larger a pass the better. With padding, which a CPU computes like text, small ones have less.
+_MOST_TOKENS, _MOST_PADDED_TOKENS_ON_A_CPU = 1 << 16, 512
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,7 @@ class InputPipeline:
         keys: Keys of the candidates of a batch.
         shard: Which part of each global batch is this worker's.
         device: Where the encoder is.
+        packed: Whether the encoder reads texts without padding.
         most_tokens: Asked before each step: tokens of the largest pass, None for what suits the device.
 
     Attributes:
@@ -72,10 +71,11 @@ class InputPipeline:
         keys: KeysOfStep,
         shard: Shard,
         device: str,
+        packed: bool,
         most_tokens: Callable[[], int | None],
     ) -> None:
         self._plan, self._texts, self._keys, self._shard, self._device = plan, texts, keys, shard, device
-        self._most_tokens = most_tokens
+        self._packed, self._most_tokens = packed, most_tokens
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="input-pipeline")
         self._next: tuple[int, Future[PreparedStep]] | None = None
         self.waited = 0.0
@@ -101,8 +101,9 @@ class InputPipeline:
         ends = np.cumsum([len(store) for store in stores.values()]).tolist()
         roles = {role: slice(end - len(store), end) for (role, store), end in zip(stores.items(), ends, strict=True)}
         kind = torch.device(self._device).type
-        tokens = _TOKENS_OF_PASS.get(kind, _TOKENS_OF_PASS_ELSEWHERE)
-        passes = text_passes(
-            joined(list(stores.values())), min(tokens, self._most_tokens() or tokens), pinned=kind == "cuda"
-        )
+        most = _MOST_PADDED_TOKENS_ON_A_CPU if kind == "cpu" and not self._packed else _MOST_TOKENS
+        texts = joined(list(stores.values()))
+        passes = text_passes(texts, min(most, self._most_tokens() or most), packed=self._packed)
+        if kind == "cuda":
+            passes = [one.pinned() for one in passes]
         return PreparedStep(step, roles, passes, torch.from_numpy(self._keys(batch)))

@@ -2,57 +2,113 @@
 
 Which pairs a batch holds is decided before; here only the order in which its texts are computed changes.
 
-Shape legend: R texts, T tokens of the longest text of a pass.
+Shape legend: R texts, T tokens of the longest text of a pass, N tokens of all its texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from hybridbatch.backbones.encoders.packing import Packing
 from hybridbatch.evaluation.token_store import TokenStore, groups_of_like_length
 
 
 @dataclass(frozen=True)
 class TextPass:
-    """Texts that go through the encoder together.
+    """Texts that go through the encoder together: one after the other (packed), or padded to the longest.
 
     Attributes:
         rows_R: Which texts of the step they are.
-        ids_RT: Token ids, padded on the right.
-        mask_RT: 1 for tokens, 0 for padding.
+        lengths: Tokens of each.
+        ids: Token ids: [N] of all texts one after the other, or [R, T] padded on the right.
+        mask_RT: 1 for tokens, 0 for padding; None where there is no padding.
+        packing: Where texts begin; None where they are padded.
     """
 
     rows_R: Tensor
-    ids_RT: Tensor
-    mask_RT: Tensor
+    lengths: tuple[int, ...]
+    ids: Tensor
+    mask_RT: Tensor | None = None
+    packing: Packing | None = None
 
     @property
     def size(self) -> int:
         """Number of tokens, padding included."""
-        return self.ids_RT.numel()
+        return self.ids.numel()
 
     def to(self, device: str) -> TextPass:
         """Return the pass on ``device``."""
-        return TextPass(*(one.to(device, non_blocking=True) for one in (self.rows_R, self.ids_RT, self.mask_RT)))
+        return self._each(lambda one: one.to(device, non_blocking=True))
+
+    def pinned(self) -> TextPass:
+        """Return the pass where an accelerator fetches it from by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TextPass:
+        return TextPass(
+            change(self.rows_R),
+            self.lengths,
+            change(self.ids),
+            None if self.mask_RT is None else change(self.mask_RT),
+            None if self.packing is None else Packing(change(self.packing.offsets_B1), self.lengths),
+        )
+
+    def part(self, first: int, last: int) -> TextPass:
+        """Return texts ``first`` to ``last`` (not included) as a pass of their own."""
+        rows_R, lengths = self.rows_R[first:last], self.lengths[first:last]
+        if self.packing is None:
+            longest = max(lengths)
+            mask_RT = None if self.mask_RT is None else self.mask_RT[first:last, :longest]
+            return TextPass(rows_R, lengths, self.ids[first:last, :longest], mask_RT)
+        start = sum(self.lengths[:first])
+        offsets_B1 = self.packing.offsets_B1[first : last + 1] - start
+        ids_N = self.ids[start : start + sum(lengths)]
+        return TextPass(rows_R, lengths, ids_N, packing=Packing(offsets_B1, lengths))
 
 
-def text_passes(texts: TokenStore, most_tokens: int, *, pinned: bool = False) -> list[TextPass]:
+def text_passes(texts: TokenStore, most_tokens: int, *, packed: bool) -> list[TextPass]:
     """Return all of ``texts`` in passes of at most ``most_tokens`` tokens, longest texts first.
 
     Args:
         texts: The texts of a step.
         most_tokens: Tokens of a pass, padding included; a longer text makes a pass of its own.
-        pinned: Whether tensors are put where an accelerator fetches them from by itself.
+        packed: Whether texts lie one after the other, which not every encoder can read.
     """
-    passes = []
-    for rows_R in groups_of_like_length(texts.lengths_R, most_tokens):
-        tensors = [torch.from_numpy(one) for one in (rows_R, *texts.padded(rows_R))]
-        passes.append(TextPass(*(one.pin_memory() if pinned else one for one in tensors)))
-    return passes
+    return [
+        _packed(texts, rows_R) if packed else _padded(texts, rows_R) for rows_R in _groups(texts, most_tokens, packed)
+    ]
+
+
+def _groups(texts: TokenStore, most_tokens: int, packed: bool) -> Iterator[NDArray[np.int64]]:
+    if not packed:
+        yield from groups_of_like_length(texts.lengths_R, most_tokens)
+        return
+    order_R = np.argsort(-texts.lengths_R, kind="stable")
+    ends_R = texts.lengths_R[order_R].cumsum()
+    start = 0
+    while start < len(order_R):
+        before = ends_R[start - 1] if start else 0
+        end = max(start + 1, int(np.searchsorted(ends_R, before + most_tokens, side="right")))
+        yield order_R[start:end]
+        start = end
+
+
+def _padded(texts: TokenStore, rows_R: NDArray[np.int64]) -> TextPass:
+    ids_RT, mask_RT = (torch.from_numpy(one) for one in texts.padded(rows_R))
+    return TextPass(torch.from_numpy(rows_R), tuple(texts.lengths_R[rows_R].tolist()), ids_RT, mask_RT)
+
+
+def _packed(texts: TokenStore, rows_R: NDArray[np.int64]) -> TextPass:
+    chosen = texts.chosen(rows_R)
+    lengths = tuple(chosen.lengths_R.tolist())
+    packing = Packing(torch.from_numpy(chosen.offsets), lengths)
+    return TextPass(torch.from_numpy(rows_R), lengths, torch.from_numpy(chosen.ids.astype(np.int64)), packing=packing)
 
 
 def parts_of(passes: Sequence[TextPass], most_tokens: int | None) -> list[list[tuple[int, TextPass]]]:
@@ -73,12 +129,8 @@ def parts_of(passes: Sequence[TextPass], most_tokens: int | None) -> list[list[t
 
 
 def _cut(texts: TextPass, most_tokens: int) -> list[TextPass]:
-    if texts.size <= most_tokens or len(texts.rows_R) == 1:
+    if texts.size <= most_tokens or len(texts.lengths) == 1:
         return [texts]
-    half = len(texts.rows_R) // 2
-    return [piece for part in (slice(half), slice(half, None)) for piece in _cut(_rows(texts, part), most_tokens)]
-
-
-def _rows(texts: TextPass, rows: slice) -> TextPass:
-    longest = int(texts.mask_RT[rows].sum(dim=1).max())
-    return TextPass(texts.rows_R[rows], texts.ids_RT[rows, :longest], texts.mask_RT[rows, :longest])
+    half = len(texts.lengths) // 2
+    halves = (texts.part(0, half), texts.part(half, len(texts.lengths)))
+    return [piece for part in halves for piece in _cut(part, most_tokens)]

@@ -57,6 +57,9 @@ class Trainer:
         copy_from_first(self.model.state_dict().values(), shard.workers)
         if settings.gradient_checkpointing:
             encoder.compute_states_again()
+        packed = encoder.can_pack and not settings.compile  # which would compile anew for every batch
+        if packed:
+            encoder.attend_within_texts()
         self.optimizer = make_optimizer(self.model, settings)
         pair_sets = workshop.data(experiment.data).pair_sets
         self.plan = BatchPlan(
@@ -85,6 +88,7 @@ class Trainer:
             self.objective.keys,
             shard,
             device,
+            packed,
             lambda: self.gradients.most_tokens,
         )
 

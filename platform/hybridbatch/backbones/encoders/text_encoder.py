@@ -11,6 +11,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from hybridbatch.backbones.encoders.packing import (
+    Packing,
+    attend_within_texts,
+    can_pack,
+    packed_pool,
+    packed_states,
+)
 from hybridbatch.foundation.errors import UserError
 
 Pooling = Literal["mean", "cls", "max", "last"]
@@ -91,8 +98,28 @@ class TextEncoder(nn.Module):
             )
         self.body.activation_checkpointing_enable({"use_reentrant": False})
 
-    def forward(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """Return embeddings [B, D] of unit length, float32."""
+    @property
+    def can_pack(self) -> bool:
+        """Whether texts may come one after the other without padding, once :meth:`attend_within_texts` was called."""
+        return can_pack(self.body) and not len(self.uncounted_ids)
+
+    def attend_within_texts(self) -> None:
+        """Prepare for texts that come without padding."""
+        attend_within_texts(self.body)
+
+    def forward(self, ids_BT: Tensor, mask_BT: Tensor | None = None, packing: Packing | None = None) -> Tensor:
+        """Return embeddings [B, D] of unit length, float32.
+
+        Args:
+            ids_BT: Token ids; with ``packing`` [N], those of all texts, one after the other.
+            mask_BT: 1 for tokens, 0 for padding, which lies to the right.
+            packing: Where texts begin, in place of a mask.
+        """
+        if packing is not None:
+            pooled_BH = packed_pool(packed_states(self.body, ids_BT, packing), packing, self.pooling)
+            return nn.functional.normalize(self.dense(pooled_BH).float(), dim=-1)
+        if mask_BT is None:
+            raise ValueError("padded texts come with their mask")
         states_BTH = self.body(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
         uncounted_BT = torch.isin(ids_BT, self.uncounted_ids) if len(self.uncounted_ids) else None
         pooled_BH = self.dense(pool(states_BTH, mask_BT, self.pooling, uncounted_BT))
