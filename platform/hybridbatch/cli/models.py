@@ -29,7 +29,7 @@ from hybridbatch.cli.options import (
 
 @app.command(rich_help_panel="Models")
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Folder or hub name of an encoder, or STUDY/NUMBER of a trial.")],
+    model: Annotated[str, typer.Argument(help="Folder or hub name of an encoder; a trial: STUDY/NUMBER, STUDY/best.")],
     dataset: Dataset,
     setting: Setting = None,
     question_prefix: QuestionPrefix = None,
