@@ -1,7 +1,8 @@
-"""Commands about models: evaluate."""
+"""Commands about models: evaluate, export."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -76,3 +77,24 @@ def evaluate(
         print_json(result_json(result))
     else:
         print_result(result, console(), cells)
+
+
+@app.command(rich_help_panel="Models")
+def export(
+    model: Annotated[str, typer.Argument(metavar="TRIAL", help="STUDY/NUMBER, STUDY/best, or a model folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a model that is there already.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write a trial's model as a folder that SentenceTransformer(DIR) loads, with a model card."""
+    from dataclasses import asdict
+
+    from hybridbatch.terminal.export_run import run_export
+
+    done = run_export(model, folder, home_folder(home), force=force, verbose=verbose)
+    if as_json:
+        print_json({"model": done.model, "folder": done.folder, **asdict(done.encoder)})
+    else:
+        typer.echo(f"{done.model} is in {folder}: SentenceTransformer({str(folder)!r}) loads it")
