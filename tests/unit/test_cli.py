@@ -54,6 +54,7 @@ COMMANDS = {
         "--passage-prefix", "--precision", "--question-prefix", "--scores", "--set", "--verbose -v",
     ],
     "export": ["MODEL", "FOLDER", "--force", "--home", "--json", "--verbose -v"],
+    "register": ["TRIAL", "--alias", "--home", "--json", "--name", "--verbose -v"],
     "search": [
         "MODEL", "--address", "--data", "--dataset -d", "--device", "--home", "--index", "--json", "--local",
         "--output -o", "--passage-prefix", "--question-prefix", "--scores", "--set", "--shards", "--store", "--top",

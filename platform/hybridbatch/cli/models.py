@@ -1,9 +1,9 @@
-"""Commands about models: evaluate, export."""
+"""Commands about models: evaluate, export, register."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -98,3 +98,26 @@ def export(
         print_json({"model": done.model, "folder": done.folder, **asdict(done.encoder)})
     else:
         typer.echo(f"{done.model} is in {folder}: SentenceTransformer({str(folder)!r}) loads it")
+
+
+@app.command(rich_help_panel="Models")
+def register(
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="STUDY/NUMBER or STUDY/best.")],
+    name: Annotated[Optional[str], typer.Option("--name", help="Registered model. Else the name of the study.")] = None,
+    alias: Annotated[
+        Optional[str], typer.Option("--alias", help="Point this alias at the version, such as champion.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Bring a trial's model into MLflow's model registry, as a version that leads to the trial's run."""
+    from dataclasses import asdict
+
+    from hybridbatch.terminal.registration_run import print_registered, run_registration
+
+    done, address = run_registration(trial, home_folder(home), name=name, alias=alias, verbose=verbose)
+    if as_json:
+        print_json({**asdict(done), "uri": done.uri, "tracking": address})
+    else:
+        print_registered(done, address, console())
