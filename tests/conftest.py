@@ -11,6 +11,7 @@ from tests.fetching import downloads, no_proxy, site  # noqa: F401 - fixtures
 from tests.ledger_fixtures import any_url, empty_ledger, twin, url  # noqa: F401 - fixtures
 from tests.postgresql_server import postgresql_server, postgresql_url  # noqa: F401 - fixtures
 from tests.published_models import published  # noqa: F401 - a fixture
+from tests.servers import mlflow_server  # noqa: F401 - a fixture
 from tests.small_disk import small_disk  # noqa: F401 - a fixture
 from tests.study_fixtures import command_line, empty_home, finished, home, small_data  # noqa: F401 - fixtures
 

@@ -241,7 +241,7 @@ def test_models_and_data_sets_to_evaluate(command_line: CommandLine, finished: H
         "nowhere", "cannot be loaded", "a folder or hub name", "check the name"
     )
     command_line("evaluate", "small/1", *pairs, *report).is_message(
-        str(home.study("small").path), "this trial has no model", "'small/1'", "a complete trial: 0"
+        str(home.study("small").path), "this trial has no model", "'small/1, failed'", "a complete trial: 0"
     )
     command_line("evaluate", "small/0", "-d", "xquad", "--home", home.path).is_message(
         None, "unknown data set", "'xquad'", "did you mean 'xquad-r'?"

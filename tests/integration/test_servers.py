@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from pyarrow import fs
 from tests.ledger_fixtures import trials_of
+from tests.servers import serving
 from tests.small_study import experiment
 from tests.study_fixtures import VARIED, Watcher, content, figures
 
@@ -24,40 +18,6 @@ from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.tracking.store import TrackingStore, runs_by_trial
 
 pytestmark = pytest.mark.postgresql
-
-
-@contextmanager
-def serving(command: list[str], folder: Path, health: str) -> Iterator[str]:
-    """Run a server, ``{port}`` in its command filled in; give its URL once ``health`` answers."""
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url, log = f"http://127.0.0.1:{port}", folder / "server.log"
-    folder.mkdir()
-    filled = [sys.executable, "-m", *(part.replace("{port}", str(port)) for part in command)]
-    with log.open("w", encoding="utf-8") as output:
-        server = subprocess.Popen(filled, stdout=output, stderr=output, cwd=folder, start_new_session=True)
-    try:
-        for _ in range(600):
-            assert server.poll() is None, log.read_text(encoding="utf-8")
-            try:
-                urllib.request.urlopen(url + health, timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield url
-    finally:
-        os.killpg(server.pid, 9)  # MLflow's has workers of its own
-        server.wait()
-
-
-@pytest.fixture
-def mlflow_server(empty_home: Path, tmp_path: Path) -> Iterator[str]:
-    folder = tmp_path / "mlflow"
-    store = f"sqlite:///{empty_home / 'mlflow.db'}"
-    command = ["mlflow", "server", "--port", "{port}", "--workers", "1", "--backend-store-uri", store]
-    with serving([*command, "--artifacts-destination", folder.as_uri()], folder, "/health") as url:
-        yield url
 
 
 @pytest.fixture

@@ -53,6 +53,8 @@ COMMANDS = {
         "MODEL", "--cells", "--data", "--dataset -d", "--device", "--home", "--json", "--keep-embeddings",
         "--passage-prefix", "--precision", "--question-prefix", "--scores", "--set", "--verbose -v",
     ],
+    "export": ["MODEL", "FOLDER", "--force", "--home", "--json", "--verbose -v"],
+    "register": ["TRIAL", "--alias", "--home", "--json", "--name", "--verbose -v"],
     "search": [
         "MODEL", "--address", "--data", "--dataset -d", "--device", "--home", "--index", "--json", "--local",
         "--output -o", "--passage-prefix", "--question-prefix", "--scores", "--set", "--shards", "--store", "--top",

@@ -58,6 +58,17 @@ def test_trials_are_compared_by_their_stored_scores(command_line: CommandLine, t
     assert "small_report: small/0 (1 seed) - small/9 (1 seed)" in said.out
 
 
+def test_best_is_the_best_trial_unless_a_baseline_is_called_so(two_seeds: HomeFolder) -> None:
+    study = two_seeds.study("small")
+    file = study.trial(9).path / "result.json"
+    result = json.loads(file.read_text(encoding="utf-8"))
+    for value, best in ((result["values"][0] + 0.1, 9), (result["values"][0] - 0.1, 0)):
+        file.write_text(json.dumps(result | {"values": [value]}), encoding="utf-8")
+        assert [part.name for part in parts_of("small/best", two_seeds)] == [f"small/{best}"]
+    file.write_text(json.dumps(result | {"values": [0.0], "baseline": "best"}), encoding="utf-8")
+    assert [part.name for part in parts_of("small/best", two_seeds)] == ["small/9"]
+
+
 def test_a_baseline_is_all_its_complete_trials(command_line: CommandLine, two_seeds: HomeFolder) -> None:
     parts = parts_of("small/mono", two_seeds)
     assert [part.name for part in parts] == ["small/0", "small/9"]

@@ -38,8 +38,8 @@ Runs = Annotated[
     list[str],
     typer.Argument(
         metavar="STUDY | RUN RUN...",
-        help="A study alone: all its trials. Several runs: STUDY/NUMBER, STUDY/BASELINE (all its seeds), a .parquet "
-        "file of scores, a model folder or hub name; commas between the seeds of one system.",
+        help="A study alone: all its trials. Several runs: STUDY/NUMBER, STUDY/best, STUDY/BASELINE (all its seeds), a "
+        ".parquet file of scores, a model folder or hub name; commas between the seeds of one system.",
     ),
 ]
 Dataset = Annotated[

@@ -1,8 +1,9 @@
-"""Commands about models: evaluate."""
+"""Commands about models: evaluate, export, register."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Optional
 
 import typer
 
@@ -29,7 +30,7 @@ from hybridbatch.cli.options import (
 
 @app.command(rich_help_panel="Models")
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Folder or hub name of an encoder, or STUDY/NUMBER of a trial.")],
+    model: Annotated[str, typer.Argument(help="Folder or hub name of an encoder; a trial: STUDY/NUMBER, STUDY/best.")],
     dataset: Dataset,
     setting: Setting = None,
     question_prefix: QuestionPrefix = None,
@@ -76,3 +77,47 @@ def evaluate(
         print_json(result_json(result))
     else:
         print_result(result, console(), cells)
+
+
+@app.command(rich_help_panel="Models")
+def export(
+    model: Annotated[str, typer.Argument(metavar="TRIAL", help="STUDY/NUMBER, STUDY/best, or a model folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a model that is there already.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write a trial's model as a folder that SentenceTransformer(DIR) loads, with a model card."""
+    from dataclasses import asdict
+
+    from hybridbatch.terminal.export_run import run_export
+
+    done = run_export(model, folder, home_folder(home), force=force, verbose=verbose)
+    if as_json:
+        print_json({"model": done.model, "folder": done.folder, **asdict(done.encoder)})
+    else:
+        typer.echo(f"{done.model} is in {folder}: SentenceTransformer({str(folder)!r}) loads it")
+
+
+@app.command(rich_help_panel="Models")
+def register(
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="STUDY/NUMBER or STUDY/best.")],
+    name: Annotated[Optional[str], typer.Option("--name", help="Registered model. Else the name of the study.")] = None,
+    alias: Annotated[
+        Optional[str], typer.Option("--alias", help="Point this alias at the version, such as champion.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Bring a trial's model into MLflow's model registry, as a version that leads to the trial's run."""
+    from dataclasses import asdict
+
+    from hybridbatch.terminal.registration_run import print_registered, run_registration
+
+    done, address = run_registration(trial, home_folder(home), name=name, alias=alias, verbose=verbose)
+    if as_json:
+        print_json({**asdict(done), "uri": done.uri, "tracking": address})
+    else:
+        print_registered(done, address, console())

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Models = Annotated[
     list[str],
     typer.Argument(
-        help="Folders or hub names of encoders, or STUDY/NUMBER of trials; NAME=MODEL gives one a name.",
+        help="Folders or hub names of encoders; trials: STUDY/NUMBER, STUDY/best. NAME=MODEL gives one a name.",
         metavar="MODELS...",
     ),
 ]

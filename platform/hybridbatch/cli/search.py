@@ -38,7 +38,7 @@ class StoredAs(StrEnum):
 
 @app.command(rich_help_panel="Models")
 def search(
-    model: Annotated[str, typer.Argument(help="Folder or hub name of an encoder, or STUDY/NUMBER of a trial.")],
+    model: Annotated[str, typer.Argument(help="Folder or hub name of an encoder; a trial: STUDY/NUMBER, STUDY/best.")],
     dataset: Dataset,
     setting: Setting = None,
     shards: Annotated[int, typer.Option(min=1, help="Parts that the corpus is encoded and searched in.")] = 4,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import json
 import os
 import re
@@ -84,27 +86,29 @@ def file_written_whole(path: Path, *, durable: bool = True) -> Iterator[BinaryIO
 
 
 @contextmanager
-def folder_written_whole(folder: Path, *, replace: bool = True) -> Iterator[Path]:
+def folder_written_whole(folder: Path, *, replace: bool = True, go_on: str | None = None) -> Iterator[Path]:
     """Yield a draft folder that becomes ``folder`` when the block ends without an error.
 
     Args:
         folder: The folder to make.
         replace: What happens to a ``folder`` that is there in the end: replaced when ours is newer, kept when its name
             says its content, since others may be reading it.
+        go_on: What else the reader can do when the disk refuses; None: what holds for a study.
     """
-    with readable_disk_errors(folder):
+    with readable_disk_errors(folder, go_on):
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = _draft_of(folder)
         draft.mkdir()
-        try:
-            yield draft
-            for file in draft.rglob("*"):
-                if file.is_file():
-                    _sync(file)
-            _move(draft, folder, replace)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
+        with _held(draft):
+            try:
+                yield draft
+                for file in draft.rglob("*"):
+                    if file.is_file():
+                        _sync(file)
+                _move(draft, folder, replace)
+            except BaseException:
+                shutil.rmtree(draft, ignore_errors=True)
+                raise
 
 
 def move_into_place(draft: Path, path: Path) -> None:
@@ -122,6 +126,33 @@ def remove_drafts(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def remove_abandoned_drafts(folder: Path) -> None:
+    """Remove the drafts of ``folder`` whose writers were killed; those that somebody is writing are left alone."""
+    for draft in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
+        if _DRAFT.fullmatch(draft.name) and draft.is_dir():
+            with suppress(FileNotFoundError), _held(draft) as mine:
+                if mine:
+                    shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Hold a folder while it is written or removed; yield whether it is held, which some network disks do not know.
+
+    The system lets go of what a killed process held.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
 
 
 def _draft_of(path: Path) -> Path:

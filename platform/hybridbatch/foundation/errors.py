@@ -122,12 +122,12 @@ _GO_ON = "choose another --home; then run `hybridbatch resume`: everything alrea
 
 
 @contextmanager
-def readable_disk_errors(folder: Path, go_on: str = _GO_ON) -> Iterator[None]:
+def readable_disk_errors(folder: Path, go_on: str | None = None) -> Iterator[None]:
     """Turn a full or read-only disk into a :class:`StoreError` that says how much room is left.
 
     Args:
         folder: Where is written.
-        go_on: What else the reader can do, and what then.
+        go_on: What else the reader can do, and what then; None: what holds for a study.
     """
     try:
         yield
@@ -143,7 +143,7 @@ def readable_disk_errors(folder: Path, go_on: str = _GO_ON) -> Iterator[None]:
             f"cannot write: {reason}",
             file=getattr(error, "filename", None) or folder,
             seen=f"{free_megabytes(folder):.0f} MB free",
-            remedy=f"{mend}, or {go_on}",
+            remedy=f"{mend}, or {go_on or _GO_ON}",
         ) from error
 
 

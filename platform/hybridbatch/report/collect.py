@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Direction = Literal["maximize", "minimize"]
 MIX = "batches.mix"
+BEST = "best"  # what the best trial of a study is called in place of its number
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,18 @@ def collect(study: StudyFolder) -> StudyTable:
     objectives = _objectives(experiment, (result for result, _ in rows))
     table = [TrialRow(result, _placed(folder, result, paths), _kept(result)) for result, folder in rows]
     return StudyTable(study.name, experiment, objectives, _marked(table, objectives), tuple(unfinished))
+
+
+def best_trial(study: StudyFolder) -> TrialFolder:
+    """Return the best complete trial of a study by its first objective, which people call ``STUDY/best``.
+
+    Raises:
+        UserError: If there is no such study, or no trial of it is complete.
+    """
+    best = collect(study).best
+    if best is None:
+        raise UserError("no trial of this study is complete", file=study.path, seen=f"{study.name}/{BEST}")
+    return study.trial(best.result.number)
 
 
 def _objectives(experiment: dict[str, Any], results: Iterable[TrialResult]) -> tuple[ObjectiveColumn, ...]:

@@ -2,6 +2,7 @@
 
 ======================  ==============================================================================
 ``quickstart/7``        trial 7 of a study: the stored scores of its report sets
+``quickstart/best``     its best complete trial by the first objective
 ``quickstart/hybrid``   every complete trial of a baseline: one run a seed
 ``scores.parquet``      a file of scores, as ``hybridbatch evaluate --scores`` writes it
 anything else           a model, folder or hub name, which has to be evaluated first
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from hybridbatch.evaluation.measured_task import MeasuredTask, measured_task
 from hybridbatch.evaluation.score_files import read_schema
 from hybridbatch.foundation.errors import UserError, did_you_mean, one_of
+from hybridbatch.report.collect import BEST, best_trial
 from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder
 
 if TYPE_CHECKING:
@@ -134,6 +136,8 @@ def _parts(piece: str, home: HomeFolder) -> tuple[Part, ...]:
             allowed=f"{piece}/NUMBER or {piece}/BASELINE",
             remedy=f"`hybridbatch compare {piece}` alone shows all its trials",
         )
+    if named[2] == BEST and all(one.baseline != BEST for one in study.results()):  # a baseline of that name comes first
+        return (_trial(study, best_trial(study).number),)
     return (_trial(study, int(named[2])),) if named[2].isdigit() else _baseline(study, named[2])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,6 +13,7 @@ from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.sources import DataLocation, SourceSettings
 from hybridbatch.spec.trial import DatasetResult
 from hybridbatch.terminal.chatter import quiet_terminal
+from hybridbatch.terminal.named_model import model_folder
 
 
 def run_evaluation(
@@ -28,7 +28,7 @@ def run_evaluation(
     scores: Path | None,
     verbose: bool,
 ) -> DatasetResult:
-    """Evaluate ``model`` (folder, hub name or ``STUDY/NUMBER``) on a data set; write the scores when asked to."""
+    """Evaluate a model (folder, hub name, ``STUDY/NUMBER``, ``STUDY/best``) on a data set; write scores when asked."""
     from hybridbatch.evaluation.score_files import write_scores
 
     check_device(device)
@@ -77,28 +77,3 @@ def check_device(device: str) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         raise UserError("this device cannot be used", path="--device", seen=device, allowed=", ".join(there)) from error
-
-
-def model_folder(model: str, home: HomeFolder) -> str:
-    """Return the folder of a trial's model for ``STUDY/NUMBER``, else ``model`` itself.
-
-    Raises:
-        UserError: If the trial kept no model.
-    """
-    named = re.fullmatch(r"([a-z0-9][a-z0-9_-]*)/(\d+)", model)
-    if named is None or Path(model).exists():
-        return model
-    study = home.study(named[1])
-    if not study.path.exists():
-        return model
-    trial = study.trial(int(named[2]))
-    if not trial.model.exists():
-        complete = [str(one.number) for one in study.trials() if one.model.exists()]
-        raise UserError(
-            "this trial has no model",
-            file=study.path,
-            seen=model,
-            allowed=f"a complete trial: {', '.join(complete) or 'none yet'}",
-            remedy="pruned and failed trials keep no model",
-        )
-    return str(trial.model)

@@ -17,7 +17,8 @@ from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.objectives import objective_directions
 from hybridbatch.spec.perturbations import PoolPerturbation
 from hybridbatch.terminal.chatter import quiet_terminal
-from hybridbatch.terminal.evaluation_run import check_device, model_folder
+from hybridbatch.terminal.evaluation_run import check_device
+from hybridbatch.terminal.named_model import TRIAL_NAME, model_folder, trial_if_named
 
 if TYPE_CHECKING:
     from hybridbatch.spec.sources import DataLocation
@@ -70,7 +71,7 @@ def run_robustness(
 
 
 def _located(plan: Plan, home: HomeFolder) -> Plan:
-    """Return ``plan`` with the folders of trials in place of ``STUDY/NUMBER``."""
+    """Return ``plan`` with the folders of trials in place of their names."""
     perturbations = tuple(
         one.model_copy(update={"model": model_folder(one.model, home)})
         if isinstance(one, PoolPerturbation) and one.model
@@ -113,18 +114,17 @@ def check_measures(measures: Sequence[str]) -> None:
 
 
 def _last_part(model: str) -> str:
-    if re.fullmatch(r"[a-z0-9][a-z0-9_-]*/\d+", model):  # STUDY/NUMBER
+    if TRIAL_NAME.fullmatch(model):
         return model.replace("/", "-")
     return Path(model).name or "model"
 
 
 def _leakage(name: str, model: str, dataset: str, home: HomeFolder) -> str:
     """Return what is known of text shared between what a model learnt from and the data set."""
-    named = re.fullmatch(r"([a-z0-9][a-z0-9_-]*)/(\d+)", model)
-    if named and not Path(model).exists() and home.study(named[1]).path.exists():
-        result = home.study(named[1]).trial(int(named[2])).read_result()
-        if result is not None and result.leakage:
-            return f"{name}: {'; '.join(result.leakage)}"
+    trial = trial_if_named(model, home)
+    result = trial.folder.read_result() if trial else None
+    if result is not None and result.leakage:
+        return f"{name}: {'; '.join(result.leakage)}"
     return f"{name}: what it learnt from is not known here, and text shared with {dataset} was not looked for"
 
 

@@ -17,7 +17,8 @@ from hybridbatch.evaluation.score_files import write_scores
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.sources import DataLocation, SourceSettings
 from hybridbatch.terminal.chatter import quiet_terminal
-from hybridbatch.terminal.evaluation_run import check_device, model_folder
+from hybridbatch.terminal.evaluation_run import check_device
+from hybridbatch.terminal.named_model import model_folder
 
 
 def run_search(
@@ -34,10 +35,10 @@ def run_search(
     scores: Path | None,
     verbose: bool,
 ) -> CorpusResult:
-    """Search with ``model`` (folder, hub name or ``STUDY/NUMBER``); write lists and scores when asked to.
+    """Search with a model; write lists and scores when asked to.
 
     Args:
-        model: The model.
+        model: Folder, hub name, ``STUDY/NUMBER`` or ``STUDY/best``.
         source: The data set.
         location: Where data lies and copies are kept.
         home: The home folder.

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridbatch.foundation import atomic
-from hybridbatch.foundation.errors import HybridBatchError, StoreError
+from hybridbatch.foundation.errors import HybridBatchError
 from hybridbatch.foundation.passwords import hide_passwords
 from hybridbatch.tracking.heat_map import write_heat_map
 from hybridbatch.tracking.quiet import one_line
@@ -27,16 +25,13 @@ from hybridbatch.tracking.records import (
     trial_tag,
 )
 from hybridbatch.tracking.store import StudyRuns, TrackingStore
+from hybridbatch.tracking.writer_lock import only_writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mlflow.entities import Run
 
     from hybridbatch.spec.folders import StudyFolder, TrialFolder
     from hybridbatch.spec.trial import TrialResult
-
-_LOCK_WAIT = 60.0  # seconds; longer than the projection of one trial takes
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,7 @@ def project_study(study: StudyFolder, store: TrackingStore, *, upload_model: boo
     finished = [folder for folder in study.trials() if (folder.path / "result.json").exists()]
     n_new, n_already, problems = 0, 0, []
     try:
-        with _only_writer(study):
+        with only_writer(study):
             runs = StudyRuns(store, study.name)
             there = {run.data.tags[TRIAL_TAG]: run for run in runs.children()}
     except Exception as error:  # any of a dozen libraries may fail here, and none may stop a study
@@ -79,13 +74,13 @@ def project_study(study: StudyFolder, store: TrackingStore, *, upload_model: boo
             if run is not None and _is_projected(run, folder):
                 n_already += 1
                 continue
-            with _only_writer(study):
+            with only_writer(study):
                 written = _project(runs, study, folder, upload_model)
             n_new, n_already = n_new + written, n_already + (not written)
         except Exception as error:
             problems.append(_told(error, store, f"trial {folder.number} waits"))
     try:
-        with _only_writer(study):
+        with only_writer(study):
             _close_parent(runs, study)
     except Exception as error:
         problems.append(_told(error, store, "the study's own run is not closed"))
@@ -98,7 +93,7 @@ def project_trial(study: StudyFolder, folder: TrialFolder, store: TrackingStore,
     Raises:
         Exception: Whatever the store or the folder raises.
     """
-    with _only_writer(study):
+    with only_writer(study):
         return _project(StudyRuns(store, study.name), study, folder, upload_model)
 
 
@@ -176,27 +171,3 @@ def _experiment(study: StudyFolder) -> dict[str, Any]:
 def _told(error: Exception, store: TrackingStore, what: str) -> str:
     text = error.problem if isinstance(error, HybridBatchError) else one_line(error)
     return hide_passwords(f"{what}: MLflow at {store.shown}: {text}")
-
-
-@contextmanager
-def _only_writer(study: StudyFolder) -> Iterator[None]:
-    """Hold the study's lock: two drivers that both search and then create would make two runs of one trial.
-
-    The system takes the lock back when its holder dies.
-    """
-    study.path.mkdir(parents=True, exist_ok=True)
-    with (study.path / "tracking.lock").open("a", encoding="utf-8") as file:
-        deadline = time.monotonic() + _LOCK_WAIT
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise StoreError(
-                        "another process has been writing this study to MLflow for a minute",
-                        file=study.path / "tracking.lock",
-                        remedy="run `hybridbatch resume` when it is done: nothing is lost",
-                    ) from None
-                time.sleep(0.05)
-        yield

@@ -65,6 +65,7 @@ class RunRecord:
         started: Milliseconds since 1970.
         finished: Milliseconds since 1970.
         params: Parameters by name.
+        searched: Those of them that the search chose for this trial.
         metrics: All values of all metrics.
         tags: Tags by name, without those that MLflow sets itself.
     """
@@ -76,6 +77,7 @@ class RunRecord:
     started: int
     finished: int
     params: dict[str, str]
+    searched: dict[str, str]
     metrics: tuple[MetricPoint, ...]
     tags: dict[str, str]
 
@@ -102,6 +104,7 @@ def record_of(folder: TrialFolder, study: str) -> RunRecord:
     # A trial whose drawn values do not go together has none.
     experiment = atomic.read_json(folder.path / "spec.json").get("experiment", {}) if folder.has_spec() else {}
     started, finished = _milliseconds(result.started), _milliseconds(result.finished)
+    searched = {_key(path): _text(value)[:PARAM_LIMIT] for path, value in result.params.items()}
     return RunRecord(
         name=f"trial {result.number:05d}" + (f" {result.baseline}" if result.baseline else ""),
         trial=trial_tag(study, result.number),
@@ -109,7 +112,8 @@ def record_of(folder: TrialFolder, study: str) -> RunRecord:
         status=_STATUS[result.state],
         started=started,
         finished=max(started, finished),
-        params=_params(result, experiment),
+        params=experiment_params(experiment) | searched,
+        searched=searched,
         metrics=_metrics(result, folder.read_curve(), experiment, started),
         tags=_tags(result, study),
     )
@@ -141,11 +145,6 @@ def package_lock(provenance: Mapping[str, Any]) -> str:
     if isinstance(packages, list | tuple):
         return "".join(f"{line}\n" for line in packages)
     return f"{str(packages).rstrip()}\n" if packages else ""
-
-
-def _params(result: TrialResult, experiment: Mapping[str, Any]) -> dict[str, str]:
-    searched = {_key(path): _text(value)[:PARAM_LIMIT] for path, value in result.params.items()}
-    return experiment_params(experiment) | searched
 
 
 def _tags(result: TrialResult, study: str) -> dict[str, str]:

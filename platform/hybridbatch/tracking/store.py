@@ -57,7 +57,7 @@ class TrackingStore:
         quiet_mlflow()
         from mlflow import MlflowClient
 
-        return MlflowClient(tracking_uri=self.url)
+        return MlflowClient(tracking_uri=self.url, registry_uri=self.url)
 
 
 class StudyRuns:

@@ -74,6 +74,8 @@ class _Prompts(BaseModel):
 
 class _Lengths(BaseModel):
     max_seq_length: _Length | None = None
+    query_length: _Length | None = None  # sentence-transformers 6, where a side has a length of its own
+    document_length: _Length | None = None
 
 
 def read_note(folder: Path) -> Note | None:
@@ -128,12 +130,13 @@ def stated_settings(folder: Path) -> dict[str, Any]:
     if not lengths.exists():  # older folders keep it beside the transformer
         lengths = transformer_folder(folder) / lengths.name
     stated = (read_as(_Prompts, prompts).prompts if prompts.exists() else None) or {}
-    longest = (read_as(_Lengths, lengths).max_seq_length if lengths.exists() else None) or _LONGEST
+    longest = read_as(_Lengths, lengths) if lengths.exists() else _Lengths()
+    of_all = longest.max_seq_length or _LONGEST
     return {
         "question_prefix": stated.get("query") or "",
         "passage_prefix": stated.get("document") or stated.get("passage") or "",
-        "question_tokens": longest,
-        "passage_tokens": longest,
+        "question_tokens": longest.query_length or of_all,
+        "passage_tokens": longest.document_length or of_all,
     }
 
 

@@ -113,7 +113,7 @@ def save_encoder(encoder: TextEncoder, tokenizer: Any, note: dict[str, Any], fol
         tokenizer.save_pretrained(draft)
         atomic.write_json(draft / NOTE, {**note, "pooling": encoder.pooling})
         for index, layer in enumerate(encoder.dense):
-            _save_dense_layer(layer, draft / f"dense-{index}")
+            save_dense_layer(layer, draft / f"dense-{index}")
 
 
 def check_model_type(name: str, revision: str | None, allowed: Sequence[str]) -> None:
@@ -178,8 +178,8 @@ def _dense_layer(folder: Path) -> nn.Module:
     return nn.Sequential(layer, known[activation]())
 
 
-def _save_dense_layer(layer: nn.Module, folder: Path) -> None:
-    """Write what :func:`_dense_layer` reads, in the layout of sentence-transformers."""
+def save_dense_layer(layer: nn.Module, folder: Path) -> None:
+    """Write a layer after pooling as :func:`load_encoder` and sentence-transformers read it."""
     linear, activation = layer.children()
     folder.mkdir()
     config = {
