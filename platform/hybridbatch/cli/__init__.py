@@ -19,6 +19,7 @@ for _commands in (
     "models",
     "search",
     "robustness",
+    "probe",
     "data",
     "machine",
 ):  # they join the application when imported, in the order of the help

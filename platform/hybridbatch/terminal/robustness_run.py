@@ -18,6 +18,7 @@ from hybridbatch.spec.objectives import objective_directions
 from hybridbatch.spec.perturbations import PoolPerturbation
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.evaluation_run import check_device, model_folder
+from hybridbatch.terminal.leakage_note import leakage_note
 
 if TYPE_CHECKING:
     from hybridbatch.spec.sources import DataLocation
@@ -49,7 +50,7 @@ def run_robustness(
     """
     check_measures(measures)
     check_device(plan.device)
-    leakage = [_leakage(name, model, plan.source.dataset, home) for name, model in plan.models.items()]
+    leakage = [leakage_note(name, model, plan.source.dataset, home) for name, model in plan.models.items()]
     here = _located(plan, home)
     runs: list[Evaluated] = []
     with quiet_terminal(home.logs / "robustness.log", verbose, on_stderr=True) as console:
@@ -116,16 +117,6 @@ def _last_part(model: str) -> str:
     if re.fullmatch(r"[a-z0-9][a-z0-9_-]*/\d+", model):  # STUDY/NUMBER
         return model.replace("/", "-")
     return Path(model).name or "model"
-
-
-def _leakage(name: str, model: str, dataset: str, home: HomeFolder) -> str:
-    """Return what is known of text shared between what a model learnt from and the data set."""
-    named = re.fullmatch(r"([a-z0-9][a-z0-9_-]*)/(\d+)", model)
-    if named and not Path(model).exists() and home.study(named[1]).path.exists():
-        result = home.study(named[1]).trial(int(named[2])).read_result()
-        if result is not None and result.leakage:
-            return f"{name}: {'; '.join(result.leakage)}"
-    return f"{name}: what it learnt from is not known here, and text shared with {dataset} was not looked for"
 
 
 def _write_scores(run: Evaluated, folder: Path) -> None:
