@@ -4,8 +4,8 @@ The N passages of an item in a language are the same whatever language asks, so 
 compared. What stands beside the passage that answers are passages that answer other items of the same part. So a text
 is as often right as it is wrong, and nothing in its looks says which.
 
-Shape legend: Q questions, P relevant pairs, A answers (relevant candidates), I items, G groups of items, E examples of
-one setting and part, N passages of an example.
+Shape legend: Q questions, P relevant pairs, A answers (relevant candidates), I items, L languages, G groups of items, C
+columns, E examples of one setting and part, N passages of an example.
 """
 
 from __future__ import annotations
@@ -276,6 +276,26 @@ class _Drawing:
         return found
 
     @cached_property
+    def _asked_ILC(self) -> Numbers:
+        """Place of the relevant passage, and of the one that the control asks for, by item and language of passages.
+
+        In each part and language all places are asked for equally often: who always picks the same is right 1/N of the
+        time, and there is nothing to gain by knowing which place came up most.
+        """
+        settings, languages = self.settings, self.source.languages
+        _, item_Q = self._items
+        question_P, _, language_P = self._pairs
+        asked_ILC = np.zeros((len(self._part_I), len(languages), 2), dtype=np.int64)
+        for number, part in enumerate(PARTS):
+            for place, language in enumerate(languages):
+                items = np.unique(item_Q[question_P[language_P == place]])
+                items = items[self._part_I[items] == number]
+                for column, what in enumerate(("right", "control")):
+                    random = np.random.default_rng(derive_seed(settings.seed, "probe places", what, part, language))
+                    asked_ILC[random.permutation(items), place, column] = np.arange(len(items)) % settings.passages
+        return asked_ILC
+
+    @cached_property
     def _drawn(self) -> dict[tuple[int, int], _Drawn]:
         return {}
 
@@ -297,7 +317,7 @@ class _Drawing:
             if groups[drawn] not in taken:
                 taken.add(groups[drawn])
                 others.append(answers[drawn])
-        right, control = random.integers(self.settings.passages, size=2).tolist()
+        right, control = self._asked_ILC[item, language].tolist()
         self._drawn[item, language] = _Drawn(others, right, control)
         return self._drawn[item, language]
 
