@@ -20,6 +20,7 @@ for _commands in (
     "search",
     "robustness",
     "probe",
+    "parc",
     "data",
     "machine",
 ):  # they join the application when imported, in the order of the help
