@@ -107,6 +107,21 @@ def test_labels_drawn_at_random_are_learnt_by_heart_and_not_otherwise(parts: lis
     assert leaking > 0.9, "what was seen in training gives the control away"
 
 
+def test_the_validation_part_chooses_the_penalty(parts: list[ProbeExamples]) -> None:
+    random = np.random.default_rng(8)
+    noise = (random.normal(size=(500, 200)).astype(np.float32) for _ in range(2))
+    states = [np.hstack(both) for both in zip(matching(noise=1.0), noise, strict=True)]
+    training, validation, test = ((Readings(states[0], states[1], one), one.right_E) for one in parts)
+
+    def measured(*penalties: float) -> tuple[float, float]:
+        probe = trained_probe(FORMS["product"], training, validation, penalties)
+        return probe.penalty, float(np.mean(probe.picks(test[0]) == test[1]))
+
+    chosen, accuracy_of_chosen = measured(100.0, 1.0, 0.0001)
+    assert chosen == 1.0
+    assert accuracy_of_chosen > max(measured(0.0001)[1], 1 / N) + 0.04
+
+
 def test_the_concatenation_is_one_linear_layer_over_question_and_passages(parts: list[ProbeExamples]) -> None:
     random = np.random.default_rng(5)
     states = matching(noise=1.0)
