@@ -56,7 +56,7 @@ def accuracies(done: Outcome) -> dict[str, Any]:
 
 
 def test_good_neighbours_give_the_label_and_random_ones_do_not(parc: Any) -> None:
-    done = parc("--retrieve-by", "pair", "--json")
+    done = parc("--json")
     found = accuracies(done)
     assert (found["retrieved"], found["neighbours"]) == (1, 1)
     assert found["direct"] == THIRD, "without neighbours the model says the first label"

@@ -140,15 +140,14 @@ def test_models_that_are_none(probe: Any, planted: Path) -> None:
 
 def test_a_real_model_on_real_questions(command_line: CommandLine, data_root: Path, tmp_path: Path) -> None:
     done = command_line(
-        "probe", MINILM, "-d", "xquad-r", "--set", "languages=[en, es]", "--items", 110, "--json", "--data", data_root,
+        "probe", MINILM, "-d", "xquad-r", "--set", "languages=[en, es]", "--items", 70,
+        "-n", 3, "--form", "product", "--json", "--data", data_root,
         "--home", tmp_path,
     )  # fmt: skip
     assert done.code == 0, done.err
     table = done.json
     assert table["models"]["model"] == {"model": str(MINILM), "layers": 7, "pooling": "mean"}
     found = by_place(table)
-    assert found[6, "mono", "cosine"]["accuracy"] > 0.85
-    assert found[6, "mono", "product"]["selectivity_low"] > 0.4
+    assert found[6, "mono", "cosine"]["accuracy"] > 0.9
+    assert found[6, "mono", "product"]["selectivity_low"] > 0.3
     assert found[6, "cross", "cosine"]["accuracy"] > found[0, "cross", "cosine"]["accuracy"] + 0.2
-    concatenated = [row["accuracy"] for row in found.values() if row["reading"] == "concatenation"]
-    assert max(concatenated) < 0.35, "what the paper's probe reads is not whether question and passage fit"

@@ -41,7 +41,7 @@ Labels = Annotated[
 Aggregate = Annotated[
     str, typer.Option(help="What becomes of several neighbours: mean of probabilities, vote, concatenation.")
 ]
-RetrieveBy = Annotated[str, typer.Option(help="What a pair is searched with: its premise, or the whole pair.")]
+RetrieveBy = Annotated[str, typer.Option(help="What a pair is searched with: the whole pair, or its premise.")]
 Pool = Annotated[str, typer.Option(help="Where neighbours come from: held-out items, or the name of another split.")]
 PoolLanguage = Annotated[str, typer.Option(help="Language of the neighbours.")]
 PoolShare = Annotated[
@@ -68,7 +68,7 @@ def parc(
     neighbours: Neighbours = 1,
     labels: Labels = "true",
     aggregate: Aggregate = "mean",
-    retrieve_by: RetrieveBy = "premise",
+    retrieve_by: RetrieveBy = "pair",
     pool: Pool = "held-out",
     pool_language: PoolLanguage = "en",
     pool_share: PoolShare = 0.5,

@@ -40,8 +40,9 @@ class ParcSettings(Settings):
         aggregate: What becomes of several neighbours: each in a prompt of its own, of whose probabilities the ``mean``
             is taken or which ``vote`` (the authors' code; of equal numbers of votes the greater mean wins), or all in
             one prompt (``concatenation``).
-        retrieve_by: What a pair is searched with: its ``premise`` alone, as in the authors' code, or the whole
-            ``pair``. The pool is always indexed by premise and hypothesis.
+        retrieve_by: What a pair is searched with: the whole ``pair``, or as in the authors' code its ``premise`` alone.
+            In XNLI a premise has one hypothesis of each label: by premise the three get the same neighbours, whose
+            labels say nothing then. The pool is always indexed by premise and hypothesis.
         pool: Where the pool comes from: ``held-out``, other items of the same split; else the name of another split.
         pool_language: Its language.
         pool_share: Share of the items that is the pool, when it is held out.
@@ -54,7 +55,7 @@ class ParcSettings(Settings):
     neighbours: Annotated[int, Field(ge=1)] = 1
     labels: Labels = "true"
     aggregate: Aggregate = "mean"
-    retrieve_by: RetrieveBy = "premise"
+    retrieve_by: RetrieveBy = "pair"
     pool: Annotated[str, Field(min_length=1)] = HELD_OUT
     pool_language: Annotated[str, Field(min_length=1)] = "en"
     pool_share: Annotated[float, Field(gt=0, lt=1)] = 0.5

@@ -35,6 +35,7 @@ from hybridbatch.report.export import finite
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_Measured = tuple[float, float | None, float | None, float]  # figure, low, high, p
 RESAMPLES, ALPHA = 10_000, 0.05
 COMPARED: tuple[tuple[Arm, Arm], ...] = (("retrieved", "direct"), ("retrieved", "random"), ("retrieved", "neighbours"))
 
@@ -134,15 +135,15 @@ def parc_table(
         leakage: What is known of shared text.
     """
     table = ParcTable(retriever, language_model, plan, outcome, (), (), tuple(leakage))
+    right = {arm: _right(outcome, arm) for arm in ARMS}
+    figures = [*(right[arm] for arm in ARMS), *(right[first] - right[second] for first, second in COMPARED)]
     accuracies: list[ArmAccuracy] = []
     differences: list[ArmDifference] = []
-    right = {arm: _right(outcome, arm) for arm in ARMS}
-    for place in table.places:
-        levels = _ends([right[arm] for arm in ARMS], table, place)
+    for place, measured in zip(table.places, _measured(figures, table), strict=True):
+        levels, changes = measured[: len(ARMS)], measured[len(ARMS) :]
         accuracies += [
             ArmAccuracy(place, arm, point, low, high) for arm, (point, low, high, _) in zip(ARMS, levels, strict=True)
         ]
-        changes = _ends([right[first] - right[second] for first, second in COMPARED], table, place)
         differences += [
             ArmDifference(place, first, second, point, low, high, p)
             for (first, second), (point, low, high, p) in zip(COMPARED, changes, strict=True)
@@ -223,24 +224,29 @@ def _right(outcome: ParcOutcome, arm: Arm) -> Floats:
     return np.stack(rows).astype(np.float64)
 
 
-def _ends(
-    figures: Sequence[Floats], table: ParcTable, place: str | None
-) -> list[tuple[float, float | None, float | None, float]]:
-    """Return each figure, the ends of its interval and the p-value of 0, in one language or over all."""
-    languages = range(len(table.languages)) if place is None else [table.languages.index(place)]
+def _measured(figures: Sequence[Floats], table: ParcTable) -> list[list[_Measured]]:
+    """Return each figure with its interval and the p-value of 0, a list for each place, all from the same resamples.
+
+    Args:
+        figures: A value of every pair, a row a language.
+        table: Which languages and places there are.
+    """
+    languages = len(table.languages)
     names = [pair.item for pair in table.outcome.data.asked[table.languages[0]]]
     _, item_X = np.unique(names, return_inverse=True)
-    counts_I = np.bincount(item_X).astype(np.float64)
-    sums = [np.bincount(item_X, figure[language]) for figure in figures for language in languages]
+    sums = [np.bincount(item_X, row_X) for figure in figures for row_X in figure]
+    one_language = [np.eye(languages)[:, [column]] for column in range(languages)]
+    of_place = [*one_language, np.ones((languages, 1))][: len(table.places)]
     means = ClusteredMeans(
         sums_IC=np.stack(sums, axis=1),
-        counts_IC=np.repeat(counts_I[:, None], len(sums), axis=1),
-        member_CM=np.repeat(np.eye(len(figures), dtype=np.float64), len(languages), axis=0),
+        counts_IC=np.repeat(np.bincount(item_X).astype(np.float64)[:, None], len(sums), axis=1),
+        member_CM=np.hstack([np.kron(np.eye(len(figures)), member_C1) for member_C1 in of_place]).astype(np.float64),
     )
     seed = table.plan.settings.seed
     drawn = paired_bootstrap(means, resamples=RESAMPLES, seed=seed, alpha=ALPHA)
     p_M = randomisation_test(means, resamples=RESAMPLES, seed=seed).p_M
-    return [
+    rows = [
         (float(point), None if np.isnan(low) else float(low), None if np.isnan(high) else float(high), float(p))
         for point, low, high, p in zip(means.point_M, drawn.low_M, drawn.high_M, p_M, strict=True)
     ]
+    return [rows[start : start + len(figures)] for start in range(0, len(rows), len(figures))]
