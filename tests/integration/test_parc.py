@@ -129,7 +129,7 @@ def test_the_same_seed_gives_the_same_figures(parc: Any) -> None:
 
 def test_tables_csv_and_predictions(parc: Any, tmp_path: Path) -> None:
     said = parc("--retrieve-by", "pair", "--predictions", tmp_path / "predictions.parquet").out
-    assert "20 items, 60 pairs a language; pool: 60 pairs of xnli-test in en, of other items; 1 with their true" in said
+    assert "20 items, 60 pairs a language; pool: 60 pairs of xnli-test in en, of other items; 1 each, with" in said
     assert "retrieved direct" in said
     assert "leakage: language model: what it learnt from is not known here" in said
     table = pq.read_table(tmp_path / "predictions.parquet")

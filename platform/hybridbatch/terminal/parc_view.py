@@ -20,7 +20,7 @@ def print_parc(table: ParcTable, console: Console) -> None:
     console.print(
         f"[bold]{data.name}[/]  {table.items:,} items, {len(data.asked[table.languages[0]]):,} pairs a language; pool: "
         f"{len(data.pool):,} pairs of {data.pool_name} in {settings.pool_language}, of other items; "
-        f"{settings.neighbours} with {_LABELS[settings.labels]}; "
+        f"{settings.neighbours} each, with {_LABELS[settings.labels]}; "
         f"chance {measure_text('accuracy', 1 / len(data.labels))}",
         highlight=False,
     )
