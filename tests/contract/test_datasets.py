@@ -236,6 +236,21 @@ def test_pairs_point_to_rows_of_their_item_and_language(sample: Sample) -> None:
             assert all(text.strip() for text in (*queries, *passages))
 
 
+def test_labelled_pairs_are_parallel(sample: Sample) -> None:
+    settings = sample.settings()
+    if type(settings).labelled_pairs is SourceSettings.labelled_pairs:
+        with pytest.raises(UserError, match="this data set has no labelled pairs"):
+            settings.labelled_pairs(sample.location)
+        return
+    found = settings.labelled_pairs(sample.location)
+    assert len(found.pairs) >= sample.languages
+    first = next(iter(found.pairs.values()))
+    for pairs in found.pairs.values():
+        assert [(pair.item, pair.label) for pair in pairs] == [(pair.item, pair.label) for pair in first]
+        assert all(pair.first.strip() and pair.second.strip() for pair in pairs)
+    assert {pair.label for pair in first} == set(range(len(found.labels)))
+
+
 def test_relevance_points_to_one_candidate_of_the_item_per_language(sample: Sample) -> None:
     for task in sample.loaded():
         if isinstance(task, RetrievalTask):

@@ -65,6 +65,17 @@ COMMANDS = {
         "--passage-prefix", "--perturb -p", "--perturb-set", "--question-prefix", "--scores", "--seed", "--seeds",
         "--set", "--side", "--strength", "--verbose -v",
     ],
+    "probe": [
+        "MODELS", "--csv", "--data", "--dataset -d", "--device", "--form", "--home", "--items", "--json", "--negatives",
+        "--output -o", "--passage-prefix", "--passages -n", "--question-prefix", "--seed", "--set", "--test-share",
+        "--training-examples", "--verbose -v",
+    ],
+    "parc": [
+        "RETRIEVER", "--aggregate", "--csv", "--data", "--dataset -d", "--device", "--home", "--items", "--json",
+        "--label-word", "--labels", "--language-model", "--longest", "--neighbours -k", "--passage-prefix", "--pattern",
+        "--pool", "--pool-language", "--pool-share", "--predictions", "--question-prefix", "--retrieve-by", "--seed",
+        "--set", "--verbose -v",
+    ],
     "data list": ["--data", "--home", "--json"],
     "data show": ["NAME", "--data", "--home", "--json", "--set"],
     "data stats": ["NAME", "--data", "--home", "--json", "--set"],
@@ -114,7 +125,7 @@ print(sorted(set({HEAVY!r}) & set(sys.modules)))
 
 
 @pytest.mark.parametrize(
-    "command", ["evaluate", "search", "robustness", "compare", "data show", "data stats", "data fetch"]
+    "command", ["evaluate", "search", "robustness", "probe", "parc", "compare", "data show", "data stats", "data fetch"]
 )
 def test_help_shows_examples_whole(command: str, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")

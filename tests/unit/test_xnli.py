@@ -64,6 +64,20 @@ def test_the_entailed_hypothesis_is_relevant_and_the_contradiction_stands_agains
     assert task.contrasts_QL.tolist() == [[1, 7], [5, 11]] * 2
 
 
+def test_labelled_pairs_join_by_item_and_label(location: DataLocation) -> None:
+    write(german(location), rows("de", "CEN NEC"))
+    pairs = Xnli(languages=("en", "de")).labelled_pairs(location)
+    assert (pairs.name, pairs.labels) == ("xnli-test", ("entailment", "neutral", "contradiction"))
+    assert [(pair.item, pair.label) for pair in pairs.pairs["en"]] == [
+        ("test-0", 0), ("test-0", 1), ("test-0", 2), ("test-1", 0), ("test-1", 1), ("test-1", 2),
+    ]  # fmt: skip
+    for german_pair, english in zip(pairs.pairs["de"], pairs.pairs["en"], strict=True):
+        assert (german_pair.item, german_pair.label) == (english.item, english.label)
+    assert [pair.second for pair in pairs.pairs["en"]] == [f"hypothesis {n} en" for n in (0, 2, 1, 4, 3, 5)]
+    assert [pair.second for pair in pairs.pairs["de"]] == [f"hypothesis {n} de" for n in (1, 2, 0, 4, 3, 5)]
+    assert {pair.first for pair in pairs.pairs["de"]} == {"premise a de", "premise b de"}
+
+
 def test_the_layout_of_the_hub_loads_as_the_same_task(location: DataLocation) -> None:
     before = load(location).fingerprint
     for language in ("en", "de"):

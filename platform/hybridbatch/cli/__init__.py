@@ -19,6 +19,8 @@ for _commands in (
     "models",
     "search",
     "robustness",
+    "probe",
+    "parc",
     "data",
     "machine",
 ):  # they join the application when imported, in the order of the help

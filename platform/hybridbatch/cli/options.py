@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shlex
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar
 
 import typer
 
-from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hybridbatch.spec.folders import HomeFolder
     from hybridbatch.spec.sources import SourceSettings
 
+Name = TypeVar("Name", bound=str)
 Home = Annotated[
     Path | None,
     typer.Option("--home", help="Home folder of studies and stores. Else HYBRIDBATCH_HOME, else .hybridbatch here."),
@@ -106,3 +108,39 @@ def about(file: Path) -> Iterator[None]:
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+def one_of_names(option: str, text: str, names: Collection[Name]) -> Name:
+    """Return ``text`` as the one of ``names`` that it is.
+
+    Raises:
+        UserError: If it is none of them.
+    """
+    for name in names:
+        if name == text:
+            return name
+    raise UserError(
+        f"no such {option.removeprefix('--')}",
+        path=option,
+        seen=text,
+        allowed=", ".join(names),
+        remedy=did_you_mean(text, names),
+    )
+
+
+def command_again(context: typer.Context, of_this_machine: Collection[str]) -> str:
+    """Return the command as it was given, without options at their defaults and those that depend on the machine.
+
+    Args:
+        context: The command with its parameters.
+        of_this_machine: Names of the parameters that are left out.
+    """
+    words = ["hybridbatch", context.command.name or ""]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if parameter.name in of_this_machine or value in (None, False, [], parameter.default):
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
+        of_option = [] if parameter.param_type_name == "argument" else [max(parameter.opts, key=len)]
+        words += [word for one in values for word in (*of_option, str(one))]
+    return shlex.join(words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -19,10 +18,12 @@ from hybridbatch.cli.options import (
     QuestionPrefix,
     Setting,
     Verbose,
+    command_again,
     console,
     data_root,
     home_folder,
     named_source,
+    one_of_names,
     print_json,
 )
 from hybridbatch.foundation.errors import UserError, did_you_mean
@@ -97,7 +98,7 @@ def robustness(
         perturbations=_perturbations(perturb, perturb_setting or []),
         strengths=_strengths(strength),
         seeds=tuple(range(seed, seed + seeds)),
-        side=_side(side),
+        side=one_of_names("--side", side, _SIDES),
         prefixes=(question_prefix, passage_prefix),
         device=device,
     )
@@ -106,7 +107,7 @@ def robustness(
     if output is not None:
         from hybridbatch.report.robustness_page import write_robustness_page
 
-        write_robustness_page(table, output, _command(context))
+        write_robustness_page(table, output, command_again(context, _OF_THIS_MACHINE))
     _show(table, as_json, as_csv)
 
 
@@ -160,25 +161,3 @@ def _strengths(text: str) -> tuple[float, ...]:
         problem = "a strength is out of range" if wrong else "no strength above 0"
         raise UserError(problem, path="--strength", seen=wrong[0] if wrong else text, allowed=allowed)
     return tuple(sorted(found - {0.0}))
-
-
-def _side(text: str) -> Side:
-    for side in _SIDES:
-        if side == text:
-            return side
-    raise UserError(
-        "no such side", path="--side", seen=text, allowed=", ".join(_SIDES), remedy=did_you_mean(text, _SIDES)
-    )
-
-
-def _command(context: typer.Context) -> str:
-    """Return the command as it was given, without what depends on the machine."""
-    words = ["hybridbatch", "robustness"]
-    for parameter in context.command.params:
-        value = context.params.get(parameter.name or "")
-        if parameter.name in _OF_THIS_MACHINE or value in (None, False, [], parameter.default):
-            continue
-        values = value if isinstance(value, list | tuple) else [value]
-        of_option = [] if parameter.param_type_name == "argument" else [max(parameter.opts, key=len)]
-        words += [word for one in values for word in (*of_option, str(one))]
-    return shlex.join(words)

@@ -30,7 +30,9 @@ def dev_rows(table: pa.Table, share: float) -> NDArray[np.bool_]:
     items, item_of_row = _number(table.column("item"))
     passages = identity_keys(table.column("passage").to_pylist())
     queries = identity_keys(table.column("query").to_pylist(), least=LEAST_EVIDENCE)
-    group_of_item = _groups(len(items), np.concatenate([item_of_row, item_of_row]), np.concatenate([passages, queries]))
+    group_of_item = linked_items(
+        len(items), np.concatenate([item_of_row, item_of_row]), np.concatenate([passages, queries])
+    )
     smallest: dict[int, str] = {}
     for item, group in zip(items, group_of_item.tolist(), strict=True):
         smallest[group] = min(item, smallest.get(group, item))
@@ -59,8 +61,14 @@ def _number(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
 
 
-def _groups(count: int, items: NDArray[np.int64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return the connected component of each of ``count`` items, where items with an equal key are connected."""
+def linked_items(count: int, items: NDArray[np.int64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return the group of each of ``count`` items: items with an equal key are linked, directly or over others.
+
+    Args:
+        count: Number of items.
+        items: The item that each of ``keys`` belongs to.
+        keys: What items share, such as :func:`~hybridbatch.datasets.text_identity.identity_keys` of their texts.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from hybridbatch.datasets.labelled_pairs import LabelledPair, LabelledPairs
 from hybridbatch.datasets.local_files import require_files
 from hybridbatch.datasets.memory_mapped import TaskColumns, store_task
 from hybridbatch.datasets.parallel_pairs import check_languages
@@ -107,11 +108,8 @@ class Xnli(SourceSettings):
             UserError: If a file is missing, three rows do not share a premise and hold each label once, or the
                 languages are not parallel; it names the file and the record.
         """
-        folder, languages = location.resolve(self.folder), self._languages()
-        files = [self._file(folder, language) for language in languages]
-        require_files(folder, [str(file.relative_to(folder)) for file in files], self.data_command("fetch"))
-        contents = [_read_triples(file) for file in files]
-        _check_parallel(files, contents)
+        languages = self._languages()
+        contents = self._contents(location)
         columns = TaskColumns()
         entailed: list[list[int]] = [[] for _ in contents[0]]
         contradicted: list[dict[str, int]] = [{} for _ in contents[0]]
@@ -128,6 +126,34 @@ class Xnli(SourceSettings):
                 columns.relevant.append(entailed[number])
                 columns.contrasts.append(contradicted[number])
         return store_task(f"xnli-{self.split}", languages, location.cache, columns)
+
+    def labelled_pairs(self, location: DataLocation) -> LabelledPairs:
+        """Load premises with each of their hypotheses; those of an item stand in the order of the labels.
+
+        Raises:
+            UserError: As :meth:`task`.
+        """
+        return LabelledPairs(
+            name=f"xnli-{self.split}",
+            labels=LABELS,
+            pairs={
+                language: tuple(
+                    LabelledPair(f"{self.split}-{number}", triple.premise, triple.hypotheses[place], label)
+                    for number, triple in enumerate(triples)
+                    for label, place in enumerate(map(triple.labels.index, LABELS))
+                )
+                for language, triples in zip(self._languages(), self._contents(location), strict=True)
+            },
+        )
+
+    def _contents(self, location: DataLocation) -> list[list[Triple]]:
+        """Return the premises of each language, checked."""
+        folder = location.resolve(self.folder)
+        files = [self._file(folder, language) for language in self._languages()]
+        require_files(folder, [str(file.relative_to(folder)) for file in files], self.data_command("fetch"))
+        contents = [_read_triples(file) for file in files]
+        _check_parallel(files, contents)
+        return contents
 
     def _languages(self) -> tuple[str, ...]:
         return check_languages("xnli", self.languages, LANGUAGES)

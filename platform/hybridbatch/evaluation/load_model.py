@@ -11,7 +11,7 @@ from hybridbatch.backbones.huggingface import HuggingFaceBackbone, from_folder_o
 from hybridbatch.foundation.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from hybridbatch.backbones.encoders.text_encoder import TextEncoder
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class LoadedModel:
 
     backbone: HuggingFaceBackbone
     tokenizer: Any
-    encoder: nn.Module
+    encoder: TextEncoder
     longest: int
 
 

@@ -16,6 +16,7 @@ from hybridbatch.spec.remote_files import RemoteFile
 from hybridbatch.spec.settings import Settings
 
 if TYPE_CHECKING:
+    from hybridbatch.datasets.labelled_pairs import LabelledPairs
     from hybridbatch.datasets.parallel_pairs import ParallelPairs
     from hybridbatch.datasets.retrieval_task import RetrievalTask
 
@@ -107,6 +108,16 @@ class SourceSettings(Settings):
             "this data set has no training pairs",
             seen=self.dataset,
             remedy="name it under data.selection or data.report, and another one under data.train",
+        )
+
+    def labelled_pairs(self, location: DataLocation) -> LabelledPairs:
+        """Load the data set as pairs of texts with a label.
+
+        Raises:
+            UserError: If the data set has none, or its files are missing or broken.
+        """
+        raise UserError(
+            "this data set has no labelled pairs", seen=self.dataset, remedy="name another one, such as xnli"
         )
 
     def task(self, location: DataLocation) -> RetrievalTask:

@@ -10,6 +10,7 @@ from hybridbatch.foundation.registries import DATASETS
 from hybridbatch.spec.reference import described_settings
 from hybridbatch.spec.sources import OWN_FILE, DataLocation, SourceSettings
 
+OFFERS = ("pairs", "task", "labelled_pairs")  # methods of a data set that load it
 Presence = Literal["there", "partly there", "missing", "built in", "own file", "needs settings"]
 
 
@@ -35,7 +36,7 @@ def catalogue(location: DataLocation) -> list[dict[str, Any]]:
 def declaration(name: str, settings: SourceSettings | None, location: DataLocation) -> dict[str, Any]:
     """Return what a data set declares and how its files stand.
 
-    Keys: those of :func:`catalogue`; ``source``, ``revision``, ``citation``; ``offers`` (``pairs``, ``task``);
+    Keys: those of :func:`catalogue`; ``source``, ``revision``, ``citation``; ``offers`` (any of :data:`OFFERS`);
     ``statistics``; ``settings``: list of ``name``, ``allowed``, ``default`` (JSON; null where one has to be given),
     ``meaning``; ``folder``: where files are put; ``files``: list of ``path``, ``url``, ``size``, ``checksum``,
     ``unpack``, ``state`` (``there``, ``missing``, ``partial``, ``different``), null where settings are missing;
@@ -62,7 +63,7 @@ def declaration(name: str, settings: SourceSettings | None, location: DataLocati
         "source": kind.source,
         "revision": kind.revision,
         "citation": kind.citation,
-        "offers": [what for what in ("pairs", "task") if getattr(kind, what) is not getattr(SourceSettings, what)],
+        "offers": [what for what in OFFERS if getattr(kind, what) is not getattr(SourceSettings, what)],
         "statistics": dict(kind.statistics),
         "settings": [
             {"name": one.name, "allowed": one.allowed, "default": one.default, "meaning": one.meaning}

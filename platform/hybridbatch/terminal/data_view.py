@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 _STATES = {"there": "green", "partly there": "yellow", "partial": "yellow", "missing": "yellow", "different": "red"}
-_OFFERS = {"pairs": "training pairs", "task": "retrieval task"}
+_OFFERS = {"pairs": "training pairs", "task": "retrieval task", "labelled_pairs": "labelled pairs"}
 _MANY_FILES = 30
 _MANY_LANGUAGES = 20
 

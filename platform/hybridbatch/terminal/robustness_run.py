@@ -18,7 +18,8 @@ from hybridbatch.spec.objectives import objective_directions
 from hybridbatch.spec.perturbations import PoolPerturbation
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.evaluation_run import check_device
-from hybridbatch.terminal.named_model import TRIAL_NAME, model_folder, trial_if_named
+from hybridbatch.terminal.leakage_note import leakage_note
+from hybridbatch.terminal.named_model import TRIAL_NAME, model_folder
 
 if TYPE_CHECKING:
     from hybridbatch.spec.sources import DataLocation
@@ -50,7 +51,7 @@ def run_robustness(
     """
     check_measures(measures)
     check_device(plan.device)
-    leakage = [_leakage(name, model, plan.source.dataset, home) for name, model in plan.models.items()]
+    leakage = [leakage_note(name, model, plan.source.dataset, home) for name, model in plan.models.items()]
     here = _located(plan, home)
     runs: list[Evaluated] = []
     with quiet_terminal(home.logs / "robustness.log", verbose, on_stderr=True) as console:
@@ -117,15 +118,6 @@ def _last_part(model: str) -> str:
     if TRIAL_NAME.fullmatch(model):
         return model.replace("/", "-")
     return Path(model).name or "model"
-
-
-def _leakage(name: str, model: str, dataset: str, home: HomeFolder) -> str:
-    """Return what is known of text shared between what a model learnt from and the data set."""
-    trial = trial_if_named(model, home)
-    result = trial.folder.read_result() if trial else None
-    if result is not None and result.leakage:
-        return f"{name}: {'; '.join(result.leakage)}"
-    return f"{name}: what it learnt from is not known here, and text shared with {dataset} was not looked for"
 
 
 def _write_scores(run: Evaluated, folder: Path) -> None:
