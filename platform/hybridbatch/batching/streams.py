@@ -1,6 +1,6 @@
 """A stream: the items of one data set that serve one batch kind, visited epoch after epoch without a repeat in a batch.
 
-Shape legend: I items of the data set, E usable items, B pairs of a batch.
+Shape legend: I items of the data set, B pairs of a batch.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybridbatch.batching.batch_kind import BatchKind, Integers, Masks
 from hybridbatch.batching.keyed_permutation import keyed_permutation, mix64
+from hybridbatch.batching.usable_items import UsableItems
 from hybridbatch.foundation.seeds import derive_seed
 
 
@@ -27,9 +27,7 @@ class Stream:
     about their number divided by the golden ratio, which keeps the pairs of epochs next to each other far apart.
 
     Attributes:
-        usable_E: The usable items, or None when all are.
-        pairs_E: Language pairs of each usable item.
-        strides_P: By how many an item with P pairs moves on among them from epoch to epoch.
+        usable: The items that the kind can use.
         size: Number of usable items; at least the batch size.
     """
 
@@ -39,9 +37,7 @@ class Stream:
     languages: tuple[str, ...]
     language: str | None
     masks_I: Masks
-    usable_E: NDArray[np.uint32] | None
-    pairs_E: Integers
-    strides_P: Integers
+    usable: UsableItems
     size: int
     seed: int
 
@@ -58,11 +54,12 @@ class Stream:
 
     def _visit(self, epoch: int, start: int, stop: int, batch_size: int) -> tuple[Integers, Integers, Integers]:
         places = self._order(epoch, start, stop, batch_size)
-        pairs = self.pairs_E[places]
+        items = self.usable.items(places)
+        masks = self.masks_I[items]
+        pairs = self.kind.pairs_per_item(masks, self.languages, self.language).astype(np.int64)
         begin = mix64(places.astype(np.uint64) ^ np.uint64(self.seed)) % pairs.astype(np.uint64)
-        index = (begin.astype(np.int64) + epoch * self.strides_P[pairs]) % pairs
-        items = places if self.usable_E is None else self.usable_E[places].astype(np.int64)
-        question, passage = self.kind.pair(self.masks_I[items], index, self.languages, self.language)
+        index = (begin.astype(np.int64) + epoch * _golden_strides(int(pairs.max()))[pairs]) % pairs
+        question, passage = self.kind.pair(masks, index, self.languages, self.language)
         return items, question, passage
 
     def _order(self, epoch: int, start: int, stop: int, batch_size: int) -> Integers:
@@ -110,9 +107,7 @@ def make_stream(
     seed: int,
 ) -> Stream:
     """Return the stream of one kind and data set; its size is 0 when no item can be used."""
-    pairs_I = kind.pairs_per_item(masks_I, languages, language)
-    usable = pairs_I > 0
-    everything = bool(usable.all())
+    usable = UsableItems(lambda masks_C: kind.pairs_per_item(masks_C, languages, language), masks_I)
     return Stream(
         kind_name=kind_name,
         kind=kind,
@@ -120,10 +115,8 @@ def make_stream(
         languages=tuple(languages),
         language=language,
         masks_I=masks_I,
-        usable_E=None if everything else np.flatnonzero(usable).astype(np.uint32),
-        pairs_E=pairs_I if everything else pairs_I[usable],
-        strides_P=_golden_strides(int(pairs_I.max(initial=1))),
-        size=int(usable.sum()),
+        usable=usable,
+        size=len(usable),
         seed=derive_seed(seed, kind_name, dataset, language or ""),
     )
 

@@ -1,12 +1,13 @@
 """Training pairs that exist in several languages.
 
-Shape legend: I items, L languages.
+Shape legend: I items, C of them looked at together, L languages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,8 @@ from hybridbatch.foundation.errors import UserError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-MOST_LANGUAGES = 64  # the languages of an item are one 64-bit mask
+MOST_LANGUAGES = 64  # the languages of an item are one mask of at most 64 bits
+CHUNK = 1 << 16  # items looked at together
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,14 @@ class ParallelPairs:
     row_IL: NDArray[np.int64]
     fingerprint: str
 
-    @property
-    def language_masks_I(self) -> NDArray[np.uint64]:
-        """Return for each item the languages it exists in: bit ``l`` stands for ``languages[l]``."""
-        bits_L = np.uint64(1) << np.arange(len(self.languages), dtype=np.uint64)
-        masks_I: NDArray[np.uint64] = np.where(self.row_IL >= 0, bits_L, np.uint64(0)).sum(axis=1, dtype=np.uint64)
+    @cached_property
+    def language_masks_I(self) -> NDArray[np.unsignedinteger]:
+        """The languages each item exists in, of the narrowest type: bit ``l`` stands for ``languages[l]``."""
+        masks_I = np.zeros(len(self.row_IL), np.min_scalar_type((1 << len(self.languages)) - 1))
+        for start in range(0, len(masks_I), CHUNK):
+            there_CL = self.row_IL[start : start + CHUNK] >= 0
+            for bit in range(len(self.languages)):
+                masks_I[start : start + CHUNK] |= there_CL[:, bit].astype(masks_I.dtype) << bit
         return masks_I
 
 
