@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FORMAT = 1  # raise it when the same table and languages give another index
 MOST_LANGUAGES = 64  # the languages of an item are one mask of at most 64 bits
 ROWS_IN_MEMORY = 1 << 20  # in one part; more are dealt out to files
-FILES = 128  # open at once
+FILES = 200  # open at once; some systems allow 256
 CHUNK = 1 << 18  # rows, or items, looked at together
 _EMPTY = -1  # an item that does not exist in a language
 
