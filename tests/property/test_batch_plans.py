@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,12 +12,21 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.made_pair_sets import KINDS, SEEDS, full_set, pair_sets, pure, same
 
+from hybridbatch.batching import streams
 from hybridbatch.batching.plan import BatchPlan, PairSet
 from hybridbatch.foundation.errors import UserError
 
 STEPS = 10_000
 MIXES = st.dictionaries(st.sampled_from(KINDS), st.floats(0.05, 5), min_size=1)
 every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_blocks() -> Iterator[None]:
+    """Let an epoch have several blocks, so that batches reach over their borders, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "BLOCK", 7)
+        yield
 
 
 @settings(max_examples=20)
@@ -26,8 +36,8 @@ def test_realised_shares_are_within_a_hundredth_of_the_weights(
 ):
     sets = [full_set(size) for size in sizes]
     plan = BatchPlan(sets, size=8, mix=mix, size_exponent=exponent, seed=seed)
-    streams = (plan.streams[plan.rotation.stream(step)] for step in range(first, first + STEPS))
-    dealt = Counter((stream.kind_name, stream.dataset) for stream in streams)
+    of_steps = (plan.streams[plan.rotation.stream(step)] for step in range(first, first + STEPS))
+    dealt = Counter((stream.kind_name, stream.dataset) for stream in of_steps)
     powers = [size**exponent for size in sizes]
     for (kind, weight), (index, power) in itertools.product(mix.items(), enumerate(powers)):
         share = weight / sum(mix.values()) * power / sum(powers)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -16,6 +16,9 @@ from hybridbatch.batching.batch_kind import BatchKind, Integers, Masks
 from hybridbatch.batching.keyed_permutation import keyed_permutation, mix64
 from hybridbatch.batching.usable_items import UsableItems
 from hybridbatch.foundation.seeds import derive_seed
+
+BLOCK = 1024  # positions of an epoch whose pairs are computed together
+Columns = tuple[Integers, Integers, Integers]  # items, question languages, passage languages
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +43,9 @@ class Stream:
     usable: UsableItems
     size: int
     seed: int
+    _kept: dict[tuple[int, int], Columns] = field(default_factory=dict, init=False, repr=False)  # the last block
 
-    def batch(self, number: int, batch_size: int) -> tuple[Integers, Integers, Integers]:
+    def batch(self, number: int, batch_size: int) -> Columns:
         """Return items, question languages and passage languages of the stream's ``number``-th batch, each [B]."""
         first = number * batch_size
         epoch, position = divmod(first, self.size)
@@ -52,8 +56,33 @@ class Stream:
         items_B, question_B, passage_B = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         return items_B, question_B, passage_B
 
-    def _visit(self, epoch: int, start: int, stop: int, batch_size: int) -> tuple[Integers, Integers, Integers]:
-        places = self._order(epoch, start, stop, batch_size)
+    def _visit(self, epoch: int, start: int, stop: int, batch_size: int) -> Columns:
+        """Return positions ``start:stop`` of an epoch.
+
+        A batch may hold the last items of one epoch and the first of the next. Those last items are moved behind the
+        others in the first ``batch_size`` places of the next epoch, so that none stands twice in that batch.
+        """
+        if start < batch_size and epoch and self._overhang(epoch, batch_size):
+            head = self._head(epoch, batch_size)
+            rest = self._raw_order(epoch, batch_size, max(stop, batch_size))
+            return self._pairs(epoch, np.concatenate([head[start:stop], rest]))
+        blocks = [self._block(epoch, number) for number in range(start // BLOCK, -(-stop // BLOCK))]
+        items, question, passage = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
+        within = slice(start % BLOCK, start % BLOCK + stop - start)
+        return items[within], question[within], passage[within]
+
+    def _block(self, epoch: int, number: int) -> Columns:
+        """Return the ``number``-th :data:`BLOCK` positions of an epoch; the batches after this one need them, too."""
+        block = self._kept.get((epoch, number))
+        if block is None:
+            start = number * BLOCK
+            block = self._pairs(epoch, self._raw_order(epoch, start, min(start + BLOCK, self.size)))
+            self._kept.clear()
+            self._kept[epoch, number] = block
+        return block
+
+    def _pairs(self, epoch: int, places: Integers) -> Columns:
+        """Return the items at some places, and the languages of the pairs that an epoch visits of them."""
         items = self.usable.items(places)
         masks = self.masks_I[items]
         pairs = self.kind.pairs_per_item(masks, self.languages, self.language).astype(np.int64)
@@ -61,19 +90,6 @@ class Stream:
         index = (begin.astype(np.int64) + epoch * _golden_strides(int(pairs.max()))[pairs]) % pairs
         question, passage = self.kind.pair(masks, index, self.languages, self.language)
         return items, question, passage
-
-    def _order(self, epoch: int, start: int, stop: int, batch_size: int) -> Integers:
-        """Return positions ``start:stop`` of an epoch.
-
-        A batch may hold the last items of one epoch and the first of the next. Those last items are moved behind the
-        others in the first ``batch_size`` places of the next epoch, so that none stands twice in that batch.
-        """
-        if start >= batch_size or epoch == 0 or self._overhang(epoch, batch_size) == 0:
-            return self._raw_order(epoch, start, stop)
-        head = self._head(epoch, batch_size)
-        if stop <= batch_size:
-            return head[start:stop]
-        return np.concatenate([head[start:], self._raw_order(epoch, batch_size, stop)])
 
     def _raw_order(self, epoch: int, start: int, stop: int) -> Integers:
         return keyed_permutation(np.arange(start, stop), self.size, derive_seed(self.seed, epoch))
