@@ -40,15 +40,17 @@ def test_whole_batches_are_in_languages_each_named_once(name: str, kind: Any, la
 
 
 @every_kind
-@given(MASKS)
-def test_each_pair_of_an_item_is_another_one_in_languages_that_it_exists_in(name: str, kind: Any, masks: list[int]):
-    masks_I = np.array(masks, np.uint64)
+@given(MASKS, st.sampled_from((np.uint16, np.uint32, np.uint64)))
+def test_each_pair_of_an_item_is_another_one_in_languages_that_it_exists_in(
+    name: str, kind: Any, masks: list[int], mask_type: type
+):
+    masks_I = np.array(masks, mask_type)
     for language in kind.batch_languages(LANGUAGES):
         pairs_I = kind.pairs_per_item(masks_I, LANGUAGES, language)
-        assert pairs_I.dtype == np.int64
+        assert np.issubdtype(pairs_I.dtype, np.integer)
         assert pairs_I.shape == masks_I.shape
         for mask, pairs in zip(masks, pairs_I.tolist(), strict=True):
-            repeated = np.full(pairs, mask, np.uint64)
+            repeated = np.full(pairs, mask, mask_type)
             if not pairs:
                 continue
             question, passage = kind.pair(repeated, np.arange(pairs), LANGUAGES, language)

@@ -84,6 +84,11 @@ def test_a_disk_that_cannot_be_written_is_said_so_with_its_free_space(tmp_path: 
     assert str(tmp_path) in str(caught.value)
 
 
+def test_what_numpy_says_of_a_full_disk_is_understood(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot write: No space left"), readable_disk_errors(tmp_path):
+        raise OSError("30000 requested and 12256 written")  # numpy.save, without an error number
+
+
 def test_other_errors_of_the_system_pass_unchanged(tmp_path: Path):
     with pytest.raises(FileNotFoundError), readable_disk_errors(tmp_path):
         (tmp_path / "absent").read_text()

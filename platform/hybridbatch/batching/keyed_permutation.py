@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+_GAMMA, _FIRST, _SECOND, _30, _27, _31 = (
+    np.array(number, np.uint64) for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 30, 27, 31)
+)
 _ROUNDS = np.arange(6, dtype=np.uint64)[:, None]  # four suffice against an adversary; small domains mix better with six
 
 
@@ -53,7 +56,7 @@ def _feistel(value: NDArray[np.uint64], side: NDArray[np.uint64], round_keys: ND
 
 def mix64(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return the SplitMix64 finaliser of ``value`` (Steele et al. 2014), a hash; products wrap on purpose."""
-    value = value + np.uint64(0x9E3779B97F4A7C15)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    value = value + _GAMMA
+    value = (value ^ (value >> _30)) * _FIRST
+    value = (value ^ (value >> _27)) * _SECOND
+    return value ^ (value >> _31)

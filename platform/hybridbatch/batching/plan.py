@@ -15,6 +15,7 @@ from hybridbatch.batching.batch_kind import Integers, Masks
 from hybridbatch.batching.keyed_permutation import mix64
 from hybridbatch.batching.rotation import Rotation
 from hybridbatch.batching.streams import Stream, make_stream
+from hybridbatch.batching.usable_items import UsableItems
 from hybridbatch.foundation.errors import ConflictError
 from hybridbatch.foundation.registries import BATCH_KINDS
 from hybridbatch.foundation.seeds import derive_seed
@@ -27,7 +28,7 @@ class PairSet:
     Attributes:
         name: Name for messages and the log of the mixture.
         languages: The languages in the order of the bits of the masks.
-        masks_I: Languages of each item, one bit each.
+        masks_I: Languages of each item, one bit each, of any unsigned type with room for them.
     """
 
     name: str
@@ -76,6 +77,8 @@ class BatchPlan:
     Attributes:
         left_out: What is too small for a batch and thus in none, a line for each kind and training set, and language
             where a batch has one.
+        streams: The streams that batches come from.
+        rotation: Deals steps to streams.
 
     Raises:
         ConflictError: If no training set can fill a batch of one of the kinds.
@@ -91,11 +94,12 @@ class BatchPlan:
         total = sum(mix.values())
         for kind_name in sorted(kind for kind, weight in mix.items() if weight > 0):
             by_set = self._streams_of_kind(kind_name, derive_seed(seed, "streams"))
-            shares = _shares({index: _usable_items(streams) for index, streams in by_set.items()}, size_exponent)
+            sizes = {index: UsableItems.in_any([stream.usable for stream in some]) for index, some in by_set.items()}
+            shares = _shares(sizes, size_exponent)
             for index, streams in by_set.items():
                 weights += [mix[kind_name] / total * shares[index] / len(streams)] * len(streams)
                 self.streams += streams
-        self._rotation = Rotation(weights, derive_seed(seed, "rotation"))
+        self.rotation = Rotation(weights, derive_seed(seed, "rotation"))
 
     def _streams_of_kind(self, kind_name: str, seed: int) -> dict[int, list[Stream]]:
         kind = BATCH_KINDS.get(kind_name)
@@ -122,9 +126,9 @@ class BatchPlan:
 
     def batch(self, step: int) -> Batch:
         """Return the global batch of ``step`` (from 0), without looking at any step before it."""
-        index = self._rotation.stream(step)
+        index = self.rotation.stream(step)
         stream = self.streams[index]
-        items_B, question_B, passage_B = stream.batch(self._rotation.count(index, step), self.size)
+        items_B, question_B, passage_B = stream.batch(self.rotation.count(index, step), self.size)
         order_key = np.uint64(derive_seed(stream.seed, "order", step))
         order_B = np.argsort(mix64(items_B.astype(np.uint64) ^ order_key))  # or a worker would see neighbours only
         return Batch(step, stream.kind_name, stream.dataset, items_B[order_B], question_B[order_B], passage_B[order_B])
@@ -134,16 +138,8 @@ class BatchPlan:
         visited: dict[str, list[float]] = defaultdict(list)
         for index, stream in enumerate(self.streams):
             name = f"{stream.kind_name} {self.sets[stream.dataset].name}"
-            visited[name].append(self._rotation.count(index, steps) * self.size / stream.size)
+            visited[name].append(self.rotation.count(index, steps) * self.size / stream.size)
         return {name: sum(values) / len(values) for name, values in visited.items()}
-
-
-def _usable_items(streams: Sequence[Stream]) -> int:
-    """Return how many items of a data set stand in at least one of its streams of a kind."""
-    usable_I = np.zeros(len(streams[0].masks_I), dtype=bool)
-    for stream in streams:
-        usable_I[slice(None) if stream.usable_E is None else stream.usable_E] = True
-    return int(usable_I.sum())
 
 
 def _shares(sizes: Mapping[int, int], exponent: float) -> dict[int, float]:

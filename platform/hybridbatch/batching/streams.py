@@ -1,21 +1,24 @@
 """A stream: the items of one data set that serve one batch kind, visited epoch after epoch without a repeat in a batch.
 
-Shape legend: I items of the data set, E usable items, B pairs of a batch.
+Shape legend: I items of the data set, B pairs of a batch.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybridbatch.batching.batch_kind import BatchKind, Integers, Masks
 from hybridbatch.batching.keyed_permutation import keyed_permutation, mix64
+from hybridbatch.batching.usable_items import UsableItems
 from hybridbatch.foundation.seeds import derive_seed
+
+BLOCK = 1024  # positions of an epoch whose pairs are computed together
+Columns = tuple[Integers, Integers, Integers]  # items, question languages, passage languages
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +30,7 @@ class Stream:
     about their number divided by the golden ratio, which keeps the pairs of epochs next to each other far apart.
 
     Attributes:
-        usable_E: The usable items, or None when all are.
-        pairs_E: Language pairs of each usable item.
-        strides_P: By how many an item with P pairs moves on among them from epoch to epoch.
+        usable: The items that the kind can use.
         size: Number of usable items; at least the batch size.
     """
 
@@ -39,13 +40,12 @@ class Stream:
     languages: tuple[str, ...]
     language: str | None
     masks_I: Masks
-    usable_E: NDArray[np.uint32] | None
-    pairs_E: Integers
-    strides_P: Integers
+    usable: UsableItems
     size: int
     seed: int
+    _kept: dict[tuple[int, int], Columns] = field(default_factory=dict, init=False, repr=False)  # the last block
 
-    def batch(self, number: int, batch_size: int) -> tuple[Integers, Integers, Integers]:
+    def batch(self, number: int, batch_size: int) -> Columns:
         """Return items, question languages and passage languages of the stream's ``number``-th batch, each [B]."""
         first = number * batch_size
         epoch, position = divmod(first, self.size)
@@ -56,27 +56,40 @@ class Stream:
         items_B, question_B, passage_B = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         return items_B, question_B, passage_B
 
-    def _visit(self, epoch: int, start: int, stop: int, batch_size: int) -> tuple[Integers, Integers, Integers]:
-        places = self._order(epoch, start, stop, batch_size)
-        pairs = self.pairs_E[places]
-        begin = mix64(places.astype(np.uint64) ^ np.uint64(self.seed)) % pairs.astype(np.uint64)
-        index = (begin.astype(np.int64) + epoch * self.strides_P[pairs]) % pairs
-        items = places if self.usable_E is None else self.usable_E[places].astype(np.int64)
-        question, passage = self.kind.pair(self.masks_I[items], index, self.languages, self.language)
-        return items, question, passage
-
-    def _order(self, epoch: int, start: int, stop: int, batch_size: int) -> Integers:
+    def _visit(self, epoch: int, start: int, stop: int, batch_size: int) -> Columns:
         """Return positions ``start:stop`` of an epoch.
 
         A batch may hold the last items of one epoch and the first of the next. Those last items are moved behind the
         others in the first ``batch_size`` places of the next epoch, so that none stands twice in that batch.
         """
-        if start >= batch_size or epoch == 0 or self._overhang(epoch, batch_size) == 0:
-            return self._raw_order(epoch, start, stop)
-        head = self._head(epoch, batch_size)
-        if stop <= batch_size:
-            return head[start:stop]
-        return np.concatenate([head[start:], self._raw_order(epoch, batch_size, stop)])
+        if start < batch_size and epoch and self._overhang(epoch, batch_size):
+            head = self._head(epoch, batch_size)
+            rest = self._raw_order(epoch, batch_size, max(stop, batch_size))
+            return self._pairs(epoch, np.concatenate([head[start:stop], rest]))
+        blocks = [self._block(epoch, number) for number in range(start // BLOCK, -(-stop // BLOCK))]
+        items, question, passage = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
+        within = slice(start % BLOCK, start % BLOCK + stop - start)
+        return items[within], question[within], passage[within]
+
+    def _block(self, epoch: int, number: int) -> Columns:
+        """Return the ``number``-th :data:`BLOCK` positions of an epoch; the batches after this one need them, too."""
+        block = self._kept.get((epoch, number))
+        if block is None:
+            start = number * BLOCK
+            block = self._pairs(epoch, self._raw_order(epoch, start, min(start + BLOCK, self.size)))
+            self._kept.clear()
+            self._kept[epoch, number] = block
+        return block
+
+    def _pairs(self, epoch: int, places: Integers) -> Columns:
+        """Return the items at some places, and the languages of the pairs that an epoch visits of them."""
+        items = self.usable.items(places)
+        masks = self.masks_I[items]
+        pairs = self.kind.pairs_per_item(masks, self.languages, self.language).astype(np.int64)
+        begin = mix64(places.astype(np.uint64) ^ np.uint64(self.seed)) % pairs.astype(np.uint64)
+        index = (begin.astype(np.int64) + epoch * _golden_strides(int(pairs.max()))[pairs]) % pairs
+        question, passage = self.kind.pair(masks, index, self.languages, self.language)
+        return items, question, passage
 
     def _raw_order(self, epoch: int, start: int, stop: int) -> Integers:
         return keyed_permutation(np.arange(start, stop), self.size, derive_seed(self.seed, epoch))
@@ -110,9 +123,7 @@ def make_stream(
     seed: int,
 ) -> Stream:
     """Return the stream of one kind and data set; its size is 0 when no item can be used."""
-    pairs_I = kind.pairs_per_item(masks_I, languages, language)
-    usable = pairs_I > 0
-    everything = bool(usable.all())
+    usable = UsableItems(lambda masks_C: kind.pairs_per_item(masks_C, languages, language), masks_I)
     return Stream(
         kind_name=kind_name,
         kind=kind,
@@ -120,10 +131,8 @@ def make_stream(
         languages=tuple(languages),
         language=language,
         masks_I=masks_I,
-        usable_E=None if everything else np.flatnonzero(usable).astype(np.uint32),
-        pairs_E=pairs_I if everything else pairs_I[usable],
-        strides_P=_golden_strides(int(pairs_I.max(initial=1))),
-        size=int(usable.sum()),
+        usable=usable,
+        size=len(usable),
         seed=derive_seed(seed, kind_name, dataset, language or ""),
     )
 

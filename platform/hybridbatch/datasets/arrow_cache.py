@@ -43,7 +43,12 @@ def cached_table(cache: Path, key: str, build: Callable[[], Iterable[pa.RecordBa
     return Dataset.from_file(str(file))
 
 
-def stored_fingerprint(cache: Path, key: str, columns: Sequence[str]) -> str:
+def remove_table(cache: Path, key: str) -> None:
+    """Remove the table called ``key``, which turned out to be of no use."""
+    _file_of(cache, key).unlink(missing_ok=True)
+
+
+def stored_fingerprint(cache: Path, key: str, columns: Sequence[str], *more: object) -> str:
     """Return :func:`table_fingerprint` of columns of the table called ``key``, which was stored before.
 
     It is computed a batch at a time and noted beside the table, which is not read again for it.
@@ -51,11 +56,11 @@ def stored_fingerprint(cache: Path, key: str, columns: Sequence[str]) -> str:
     import pyarrow as pa
 
     file = _file_of(cache, key)
-    note = file.with_name(f"{key}.{'-'.join(columns)}.txt")
+    note = file.with_name(f"{key}.{fingerprint.of_json([columns, *more])}.txt")
     if note.is_file():
         return note.read_text(encoding="ascii")
     with pa.OSFile(str(file)) as source:
-        content = _fingerprint_of_batches(columns, pa.ipc.open_stream(source))
+        content = _fingerprint_of_batches(columns, pa.ipc.open_stream(source), *more)
     atomic.write_text(note, content)
     return content
 

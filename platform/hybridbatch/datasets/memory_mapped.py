@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridbatch.datasets.arrow_cache import cached_table, column_of, table_fingerprint, text_column
-from hybridbatch.datasets.parallel_pairs import ParallelPairs, index_items
+from hybridbatch.datasets.arrow_cache import cached_table, stored_fingerprint, table_fingerprint, text_column
+from hybridbatch.datasets.item_index import item_index
+from hybridbatch.datasets.parallel_pairs import ParallelPairs
 from hybridbatch.datasets.retrieval_task import RetrievalTask
 from hybridbatch.foundation import fingerprint
 from hybridbatch.spec.ranking_settings import SETTINGS, Setting
@@ -72,27 +73,35 @@ class CandidatePart:
     fingerprint: str
 
 
-def mapped_pairs(name: str, languages: Sequence[str], rows: Dataset) -> ParallelPairs:
-    """Return the training pairs that lie in memory-mapped ``rows``.
+def mapped_pairs(name: str, languages: Sequence[str] | None, rows: Dataset, cache: Path, key: str) -> ParallelPairs:
+    """Return the training pairs that :func:`cached_table` keeps as ``key``.
 
     Args:
         name: The data set, as shown to people.
-        languages: The languages, in the order of the bits of the masks.
-        rows: Table with the columns ``item``, ``language``, ``query``, ``passage``, no nulls.
+        languages: The languages, in the order of the bits of the masks; None: those that occur, sorted.
+        rows: The table, with the columns ``item``, ``language``, ``query``, ``passage``, no nulls.
+        cache: The cache folder.
+        key: Name of the content of the table.
+
+    Raises:
+        RepeatedItemError: If an item has two rows in one language.
+        UserError: If there are too many languages.
     """
-    items, row_languages = (column_of(rows, column).to_pylist() for column in ("item", "language"))
+    index = item_index(name, rows, languages, cache, key)
     return ParallelPairs(
         name=name,
-        languages=tuple(languages),
+        languages=index.languages,
         rows=rows,
-        row_IL=index_items(name, items, row_languages, languages),
-        fingerprint=table_fingerprint(rows.data.table.select(list(PAIR_COLUMNS)), list(languages)),
+        row_IL=index.row_IL,
+        language_masks_I=index.masks_I,
+        fingerprint=stored_fingerprint(cache, key, PAIR_COLUMNS, list(index.languages)),
     )
 
 
 def store_pairs(name: str, languages: Sequence[str], cache: Path, table: pa.Table) -> ParallelPairs:
     """Return ``table`` as memory-mapped training pairs; for its columns see :func:`mapped_pairs`."""
-    return mapped_pairs(name, languages, _stored(cache, name, table))
+    key = _key(name, table)
+    return mapped_pairs(name, languages, cached_table(cache, key, lambda: [table]), cache, key)
 
 
 def store_task(
@@ -186,4 +195,8 @@ def _contrasts(columns: TaskColumns, languages: Sequence[str]) -> NDArray[np.int
 
 
 def _stored(cache: Path, name: str, table: pa.Table) -> Dataset:
-    return cached_table(cache, f"{name}-{table_fingerprint(table)}", lambda: [table])
+    return cached_table(cache, _key(name, table), lambda: [table])
+
+
+def _key(name: str, table: pa.Table) -> str:
+    return f"{name}-{table_fingerprint(table)}"

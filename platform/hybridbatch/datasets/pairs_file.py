@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from hybridbatch.datasets.arrow_cache import cached_table, column_of
+from hybridbatch.datasets.arrow_cache import cached_table, column_of, remove_table
+from hybridbatch.datasets.item_index import RepeatedItemError
 from hybridbatch.datasets.memory_mapped import PAIR_COLUMNS, TaskColumns, mapped_pairs, store_task
 from hybridbatch.datasets.pairs_split import dev_rows
 from hybridbatch.datasets.parallel_pairs import ParallelPairs, check_languages
 from hybridbatch.datasets.retrieval_task import RetrievalTask
-from hybridbatch.datasets.text_table import Wanted, check_single, read_text_table
+from hybridbatch.datasets.text_table import TextTable, Wanted, text_parts
+from hybridbatch.datasets.unchanged_files import unchanged_fingerprint
 from hybridbatch.foundation import fingerprint
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.registries import DATASETS
@@ -19,10 +21,10 @@ from hybridbatch.spec.settings import Settings
 from hybridbatch.spec.sources import DataLocation, SourceSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
-    from datasets import Dataset
 
 FORMAT = 2  # of the cached table: raise it when the same file and settings give other rows
 ColumnName = Annotated[str, Field(min_length=1)]
@@ -79,9 +81,13 @@ class PairsFile(SourceSettings):
             UserError: If the file is missing, unreadable or has a row that is no pair; it names the file and record.
         """
         file = location.resolve(self.path)
-        rows = self._rows(file, location)
-        present = sorted(column_of(rows, "language").unique().to_pylist())
-        return mapped_pairs(self._name(file), self.languages or tuple(present), rows)
+        key = self._key(file, location)
+        rows = cached_table(location.cache, key, lambda: self._chosen(file))
+        try:
+            return mapped_pairs(self._name(file), self.languages, rows, location.cache, key)
+        except RepeatedItemError as error:
+            remove_table(location.cache, key)
+            raise self._with_places(file, error) from error
 
     def task(self, location: DataLocation) -> RetrievalTask:
         """Load the split as a retrieval task.
@@ -110,8 +116,8 @@ class PairsFile(SourceSettings):
     def _name(self, file: Path) -> str:
         return file.stem if self.split == "all" else f"{file.stem}-{self.split}"
 
-    def _rows(self, file: Path, location: DataLocation) -> Dataset:
-        """Return the chosen rows, memory-mapped; the file is read and checked when it or the settings are new."""
+    def _key(self, file: Path, location: DataLocation) -> str:
+        """Return the name of the chosen rows, which changes with the content of the file and the settings."""
         if not file.is_file():
             raise UserError(
                 "no such file",
@@ -119,29 +125,34 @@ class PairsFile(SourceSettings):
                 seen=self.path,
                 remedy="set HYBRIDBATCH_DATA to the folder that holds the data, or give an absolute `path`",
             )
-        try:
-            content = fingerprint.of_files([file])
-        except OSError as error:
-            raise UserError("cannot read the file", file=file, seen=error.strerror) from error
+        content = unchanged_fingerprint(file, location.cache)
         settings = self.model_dump(mode="json", exclude={"path"})
-        key = f"pairs-{fingerprint.of_json({'format': FORMAT, 'content': content, 'ending': file.suffix, **settings})}"
-        return cached_table(location.cache, key, lambda: [self._chosen(file)])
+        return f"pairs-{fingerprint.of_json({'format': FORMAT, 'content': content, 'ending': file.suffix, **settings})}"
 
-    def _chosen(self, file: Path) -> pa.Table:
+    def _parts(self, file: Path) -> Iterator[TextTable]:
+        return text_parts(file, self.columns.wanted(), skip_empty=self.empty == "skip")
+
+    def _chosen(self, file: Path) -> Iterator[pa.Table]:
+        """Yield the chosen rows of a file, a part after the other."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        pairs = read_text_table(file, self.columns.wanted(), skip_empty=self.empty == "skip")
-        check_single(file, pairs)
-        table = pairs.table
-        present = sorted(table.column("language").unique().to_pylist())
-        languages = check_languages(str(file), self.languages, present)
-        chosen = pc.is_in(table.column("language"), value_set=pa.array(languages, type=pa.string()))
-        if self.split != "all":
-            in_dev = dev_rows(table, self.dev_share)
-            chosen = pc.and_(chosen, pa.array(in_dev if self.split == "dev" else ~in_dev))
-        table = table.filter(chosen)
-        if not table.num_rows:
+        in_dev = None if self.split == "all" else dev_rows((part.table for part in self._parts(file)), self.dev_share)
+        present: set[str] = set()
+        seen = left = 0
+        for part in self._parts(file):
+            languages = part.table.column("language")
+            present.update(languages.unique().to_pylist())
+            chosen = pc.is_in(languages, value_set=pa.array(self.languages or sorted(present), type=pa.string()))
+            if in_dev is not None:
+                of_part = in_dev[seen : seen + len(languages)]
+                chosen = pc.and_(chosen, pa.array(of_part if self.split == "dev" else ~of_part))
+            table = part.table.filter(chosen)
+            seen, left = seen + len(languages), left + len(table)
+            if len(table):
+                yield table
+        languages = check_languages(str(file), self.languages, sorted(present))
+        if not left:
             raise UserError(
                 "no rows are left",
                 file=file,
@@ -150,4 +161,15 @@ class PairsFile(SourceSettings):
                 allowed="a split with at least one row",
                 remedy="choose more languages; a train and a dev part need two items at least that share no text",
             )
-        return table
+
+    def _with_places(self, file: Path, repeated: RepeatedItemError) -> UserError:
+        """Return the error with the places in the file, which is read again for them."""
+        import pyarrow.compute as pc
+
+        places = []
+        for part in self._parts(file):
+            of_item = pc.equal(part.table.column("item"), repeated.item)
+            of_language = pc.equal(part.table.column("language"), repeated.language)
+            places += [part.place(row) for row in pc.indices_nonzero(pc.and_(of_item, of_language)).to_pylist()]
+        allowed = f"one row per item and language; the other is {places[0]}"
+        return UserError(repeated.problem, file=file, path=places[1], seen=repeated.seen, allowed=allowed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,24 +15,28 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def dev_rows(table: pa.Table, share: float) -> NDArray[np.bool_]:
+def dev_rows(parts: Iterable[pa.Table], share: float) -> NDArray[np.bool_]:
     """Return which rows are in the dev part.
 
     Items that share a passage, or a query long enough to mean something on its own, are linked (after normalisation, in
     any language, also a query of one with a passage of the other). All items that are linked, directly or over others,
     go to the same side. Groups are taken in an order drawn by a hash of the smallest of their ids, as long as they fit:
-    the outcome depends on the content of the file alone.
+    the outcome depends on the content of the file alone. Of the texts only keys are kept, 16 bytes a row, beside the
+    ids of the items.
 
     Args:
-        table: All rows of the file: ``item``, ``language``, ``query``, ``passage``.
+        parts: All rows of the file: ``item``, ``language``, ``query``, ``passage``.
         share: Share of the items in dev; as near below it as whole groups allow, but one group at least where there are
             two, and never all.
     """
-    items, item_of_row = _number(table.column("item"))
-    passages = identity_keys(table.column("passage").to_pylist())
-    queries = identity_keys(table.column("query").to_pylist(), least=LEAST_EVIDENCE)
+    ids, passages, queries = [], [], []
+    for part in parts:
+        ids.append(part.column("item"))
+        passages.append(identity_keys(part.column("passage").to_pylist()))
+        queries.append(identity_keys(part.column("query").to_pylist(), least=LEAST_EVIDENCE))
+    items, item_of_row = _number(ids)
     group_of_item = linked_items(
-        len(items), np.concatenate([item_of_row, item_of_row]), np.concatenate([passages, queries])
+        len(items), np.concatenate([item_of_row, item_of_row]), np.concatenate([*passages, *queries])
     )
     smallest: dict[int, str] = {}
     for item, group in zip(items, group_of_item.tolist(), strict=True):
@@ -55,9 +60,12 @@ def _fitting(order: list[int], sizes: NDArray[np.int64], share: float) -> list[i
     return chosen
 
 
-def _number(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
+def _number(columns: Iterable[pa.ChunkedArray]) -> tuple[list[str], NDArray[np.int64]]:
     """Return the distinct texts and which of them stands in each row."""
-    encoded = column.combine_chunks().dictionary_encode()
+    import pyarrow as pa
+
+    texts = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string())
+    encoded = texts.cast(pa.large_string()).combine_chunks().dictionary_encode()
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
 
 

@@ -9,15 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hybridbatch.foundation.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
     from datasets import Dataset
-
-MOST_LANGUAGES = 64  # the languages of an item are one 64-bit mask
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -28,60 +25,18 @@ class ParallelPairs:
         name: The data set, as shown to people.
         languages: The L languages, in the order of the bits of the masks.
         rows: Memory-mapped table with the columns ``item``, ``language``, ``query``, ``passage``.
-        row_IL: The row of each item in each language, -1 where the item does not exist in it (int32 or int64).
+        row_IL: The row of each item in each language, -1 where the item does not exist in it (int32 or int64, mostly
+            memory-mapped).
+        language_masks_I: The languages each item exists in: bit ``l`` stands for ``languages[l]``.
         fingerprint: Fingerprint of the content after selection of languages.
     """
 
     name: str
     languages: tuple[str, ...]
     rows: Dataset
-    row_IL: NDArray[np.int64]
+    row_IL: NDArray[np.signedinteger]
+    language_masks_I: NDArray[np.unsignedinteger]
     fingerprint: str
-
-    @property
-    def language_masks_I(self) -> NDArray[np.uint64]:
-        """Return for each item the languages it exists in: bit ``l`` stands for ``languages[l]``."""
-        bits_L = np.uint64(1) << np.arange(len(self.languages), dtype=np.uint64)
-        masks_I: NDArray[np.uint64] = np.where(self.row_IL >= 0, bits_L, np.uint64(0)).sum(axis=1, dtype=np.uint64)
-        return masks_I
-
-
-def index_items(
-    name: str, items: Sequence[str], row_languages: Sequence[str], languages: Sequence[str]
-) -> NDArray[np.int64]:
-    """Return ``row_IL``: where each item lies in each language; items are in order of their first row.
-
-    Args:
-        name: The data set, for messages.
-        items: The item of every row.
-        row_languages: The language of every row.
-        languages: The languages to index; rows in others are passed over, and so are items in none of them.
-
-    Raises:
-        UserError: If an item has two rows in one language, or there are too many languages.
-    """
-    if len(languages) > MOST_LANGUAGES:
-        raise UserError(
-            "too many languages", file=name, seen=len(languages), allowed=f"at most {MOST_LANGUAGES} in one data set"
-        )
-    column_of = {language: column for column, language in enumerate(languages)}
-    item_of: dict[str, int] = {}
-    entries: list[tuple[int, int, int]] = []
-    for row, (item, language) in enumerate(zip(items, row_languages, strict=True)):
-        if language in column_of:
-            entries.append((item_of.setdefault(item, len(item_of)), column_of[language], row))
-    row_IL = np.full((len(item_of), len(languages)), -1, dtype=np.int64)
-    for item_index, column, row in entries:
-        if row_IL[item_index, column] >= 0:
-            raise UserError(
-                "an item stands twice in the same language",
-                file=name,
-                path=f"record {row}",
-                seen={"item": items[row], "language": row_languages[row]},
-                allowed="one row per item and language",
-            )
-        row_IL[item_index, column] = row
-    return row_IL
 
 
 def check_languages(name: str, wanted: Sequence[str] | None, present: Sequence[str]) -> tuple[str, ...]:

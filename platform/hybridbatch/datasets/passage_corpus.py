@@ -6,7 +6,6 @@ takes 16 bytes a passage, for hashes of the ids that show whether one stands twi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 from hybridbatch.datasets.arrow_cache import cached_table, column_of, stored_fingerprint
 from hybridbatch.datasets.memory_mapped import CandidatePart
 from hybridbatch.datasets.text_lines import identity_of, json_objects, refuse_surrogates, text_of
-from hybridbatch.foundation import atomic, fingerprint
+from hybridbatch.datasets.unchanged_files import unchanged_fingerprint
+from hybridbatch.foundation import fingerprint
 from hybridbatch.foundation.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # of the cached table: raise it when the same files and settings give other rows
 BATCH_ROWS, BATCH_CHARACTERS = 16_384, 8 << 20
-SETTLED = 2 * 10**9  # nanoseconds; some disks keep times of change to two seconds
 Place = tuple[Path, int]  # a file and a line in it
 
 
@@ -86,30 +85,6 @@ def stored_corpus(cache: Path, language: str, files: Sequence[Path], key: str) -
     name = fingerprint.of_json({"format": FORMAT, "content": content, "language": language, "key": key})
     rows = cached_table(cache, f"corpus-{name}", lambda: _batches(language, files, key))
     return PassageCorpus(rows, stored_fingerprint(cache, f"corpus-{name}", ("language", "text")))
-
-
-def unchanged_fingerprint(file: Path, cache: Path) -> str:
-    """Return the fingerprint of the content of ``file``, remembered while its size and time of change stay the same.
-
-    A file that changed a moment ago is not remembered, since it might change again within a tick of the disk's clock.
-
-    Raises:
-        UserError: If it cannot be read.
-    """
-    try:
-        stat = file.stat()
-        seen = [str(file.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino]
-        note = cache / "sources" / f"{fingerprint.of_json(seen)}.txt"
-        if note.is_file():
-            return note.read_text(encoding="ascii")
-        content = fingerprint.of_files([file])
-        settled = time.time_ns() - stat.st_mtime_ns > SETTLED
-    except OSError as error:
-        problem = "not a file" if file.is_dir() else "cannot read the file"
-        raise UserError(problem, file=file, seen=error.strerror) from error
-    if settled:
-        atomic.write_text(note, content)
-    return content
 
 
 def refuse_repeated_ids(

@@ -1,12 +1,14 @@
-"""Files of rows (parquet, jsonl, csv): read, checked, and brought to columns of text."""
+"""Files of rows (parquet, jsonl, csv): read, checked, and brought to columns of text, a part after the other."""
 
 from __future__ import annotations
 
+import bisect
 import csv
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,11 @@ from hybridbatch.foundation.errors import UserError, did_you_mean, one_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
+PART_ROWS, PART_CHARACTERS = 16_384, 8 << 20  # most of a part; parts of parquet files are cut by rows alone
+READ_AT_ONCE = 1 << 20  # bytes of a column of a parquet file
 LARGEST_FIELD = 1 << 30  # characters in a field of a csv file; the default of Python, 128 kB, is short for a passage
+
+Row = tuple[int, tuple[str | None, ...]]  # the line that it begins in, and its values
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class TextTable:
-    """The wanted columns of a file.
+    """The wanted columns of a file, or of a part of it.
 
     Attributes:
         table: Columns of text without nulls.
@@ -61,17 +67,39 @@ def read_text_table(file: Path, wanted: Wanted, *, skip_empty: bool = False) -> 
         UserError: If the file cannot be read or has no rows, a column is missing or of the wrong type, or a value is
             null or has no text. It names the record or the line.
     """
+    import pyarrow as pa
+
+    parts = list(text_parts(file, wanted, skip_empty=skip_empty))
+    ends = list(accumulate(part.table.num_rows for part in parts))
+
+    def place(row: int) -> str:
+        part = bisect.bisect_right(ends, row)
+        return parts[part].place(row - (ends[part - 1] if part else 0))
+
+    return TextTable(pa.concat_tables([part.table for part in parts]), place)
+
+
+def text_parts(file: Path, wanted: Wanted, *, skip_empty: bool = False) -> Iterator[TextTable]:
+    """Yield the wanted columns of ``file`` a part after the other, so that only a part is in memory.
+
+    A part may have no rows when all were left out. For the arguments see :func:`read_text_table`.
+
+    Raises:
+        UserError: As :func:`read_text_table`, at the part that it is about.
+    """
     if file.suffix not in READERS:
         raise UserError("unknown kind of file", file=file, seen=file.suffix or file.name, allowed=one_of(READERS))
+    rows = 0
     try:
-        read = READERS[file.suffix](file, wanted)
+        for part in READERS[file.suffix](file, wanted):
+            rows += part.table.num_rows
+            yield _without_empty(file, part, wanted, skip_empty=skip_empty)
     except OSError as error:
         raise UserError("cannot read the file", file=file, seen=error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
         raise UserError("not a text in UTF-8", file=file, seen=error.reason, allowed="UTF-8") from error
-    if not read.table.num_rows:
+    if not rows:
         raise UserError("the file has no rows", file=file, allowed="at least one row")
-    return _without_empty(file, read, wanted, skip_empty=skip_empty)
 
 
 def parquet_columns(file: Path) -> tuple[str, ...]:
@@ -121,19 +149,22 @@ def _readable_parquet(file: Path) -> Iterator[None]:
         ) from error
 
 
-def _read_parquet(file: Path, wanted: Wanted) -> TextTable:
+def _read_parquet(file: Path, wanted: Wanted) -> Iterator[TextTable]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _readable_parquet(file), pq.ParquetFile(file) as parquet:
+    # Read through a buffer, since otherwise all of a row group is in memory, which may be all of the file.
+    with _readable_parquet(file), pq.ParquetFile(file, pre_buffer=False, buffer_size=READ_AT_ONCE) as parquet:
         schema = parquet.schema_arrow
         _check_names(file, wanted, schema.names)
         for column, name in wanted.names.items():
             _check_type(file, name, schema.field(name).type, number_allowed=column in wanted.numbers)
-        table = parquet.read(columns=list(dict.fromkeys(wanted.names.values())))
-        table.validate(full=True)  # reading alone lets through what is not UTF-8
-        texts = {column: table.column(name).cast(pa.string()) for column, name in wanted.names.items()}
-        return TextTable(pa.table(texts), "record {}".format)
+        first = 0
+        for batch in parquet.iter_batches(PART_ROWS, columns=list(dict.fromkeys(wanted.names.values()))):
+            batch.validate(full=True)  # reading alone lets through what is not UTF-8
+            texts = {column: batch.column(name).cast(pa.string()) for column, name in wanted.names.items()}
+            yield TextTable(pa.table(texts), lambda row, first=first: f"record {first + row}")  # type: ignore[misc]
+            first += batch.num_rows
 
 
 def _check_type(file: Path, name: str, kind: pa.DataType, *, number_allowed: bool) -> None:
@@ -151,9 +182,7 @@ def _check_type(file: Path, name: str, kind: pa.DataType, *, number_allowed: boo
         )
 
 
-def _read_jsonl(file: Path, wanted: Wanted) -> TextTable:
-    rows: list[tuple[Any, ...]] = []
-    lines: list[int] = []
+def _jsonl_rows(file: Path, wanted: Wanted) -> Iterator[Row]:
     with file.open(encoding="utf-8-sig") as text:
         for number, line in enumerate(text, start=1):
             if not line.strip():
@@ -168,12 +197,10 @@ def _read_jsonl(file: Path, wanted: Wanted) -> TextTable:
                     seen=line.strip(),
                     allowed="one JSON object a line",
                 ) from error
-            rows.append(_values(file, f"line {number}", record, wanted))
-            lines.append(number)
-    return _to_table(file, rows, lines, wanted)
+            yield number, _values(file, f"line {number}", record, wanted)
 
 
-def _values(file: Path, where: str, record: object, wanted: Wanted) -> tuple[Any, ...]:
+def _values(file: Path, where: str, record: object, wanted: Wanted) -> tuple[str | None, ...]:
     if not isinstance(record, dict):
         raise UserError("not a JSON object", file=file, path=where, seen=record, allowed="one JSON object a line")
     _check_names(file, wanted, record, where)
@@ -188,9 +215,7 @@ def _values(file: Path, where: str, record: object, wanted: Wanted) -> tuple[Any
     return tuple(values)
 
 
-def _read_csv(file: Path, wanted: Wanted) -> TextTable:
-    rows: list[tuple[Any, ...]] = []
-    lines: list[int] = []
+def _csv_rows(file: Path, wanted: Wanted) -> Iterator[Row]:
     csv.field_size_limit(max(csv.field_size_limit(), LARGEST_FIELD))
     with file.open(encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text, strict=True)
@@ -211,17 +236,32 @@ def _read_csv(file: Path, wanted: Wanted) -> TextTable:
                         seen=f"{len(record)} fields: {record}",
                         allowed=f"{len(header)}, as in the header",
                     )
-                rows.append(tuple(record[position] for position in positions))
-                lines.append(first)
+                yield first, tuple(record[position] for position in positions)
         except csv.Error as error:
             raise UserError("not valid CSV", file=file, path=f"line {reader.line_num}", seen=str(error)) from error
-    return _to_table(file, rows, lines, wanted)
 
 
-def _to_table(file: Path, rows: Sequence[tuple[Any, ...]], lines: Sequence[int], wanted: Wanted) -> TextTable:
+def _in_parts(read: Callable[[Path, Wanted], Iterator[Row]]) -> Callable[[Path, Wanted], Iterator[TextTable]]:
+    def parts(file: Path, wanted: Wanted) -> Iterator[TextTable]:
+        rows: list[Row] = []
+        characters = 0
+        for row in read(file, wanted):
+            rows.append(row)
+            characters += sum(len(value) for value in row[1] if value is not None)
+            if len(rows) >= PART_ROWS or characters >= PART_CHARACTERS:
+                yield _to_table(file, rows, wanted)
+                rows, characters = [], 0
+        if rows:
+            yield _to_table(file, rows, wanted)
+
+    return parts
+
+
+def _to_table(file: Path, rows: Sequence[Row], wanted: Wanted) -> TextTable:
     import pyarrow as pa
 
-    columns = zip(*rows, strict=True) if rows else [()] * len(wanted.names)
+    lines = [line for line, _ in rows]  # alone, so that the texts need not stay
+    columns = zip(*(values for _, values in rows), strict=True)
     table = pa.table({name: text_column(column, file) for name, column in zip(wanted.names, columns, strict=True)})
     return TextTable(table, lambda row: f"line {lines[row]}")
 
@@ -260,7 +300,7 @@ def _without_empty(file: Path, read: TextTable, wanted: Wanted, *, skip_empty: b
             raise UserError(
                 "a value is null or has no text"
                 if len(empty) == 1
-                else f"{len(empty)} values are null or have no text",
+                else f"at least {len(empty)} values are null or have no text",
                 file=file,
                 path=f"{read.place(rows[empty[0].as_py()].as_py())} -> {name}",
                 seen=table.column(column)[empty[0].as_py()].as_py(),
@@ -271,8 +311,8 @@ def _without_empty(file: Path, read: TextTable, wanted: Wanted, *, skip_empty: b
     return TextTable(table, lambda row: read.place(rows[row].as_py()))
 
 
-READERS: dict[str, Callable[[Path, Wanted], TextTable]] = {
+READERS: dict[str, Callable[[Path, Wanted], Iterator[TextTable]]] = {
     ".parquet": _read_parquet,
-    ".jsonl": _read_jsonl,
-    ".csv": _read_csv,
+    ".jsonl": _in_parts(_jsonl_rows),
+    ".csv": _in_parts(_csv_rows),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,6 +152,8 @@ def _what_the_disk_said(error: Exception) -> str | None:
     """Return why the disk refused, or None when the error is of another kind."""
     if isinstance(error, OSError) and error.errno in _DISK_REFUSES:
         return os.strerror(error.errno)
+    if isinstance(error, OSError) and re.fullmatch(r"\d+ requested and \d+ written", str(error)):
+        return os.strerror(errno.ENOSPC)  # numpy says how much it wrote and not why no more: mostly the disk is full
     # Libraries written in Rust raise errors of their own kind, with the system's words in them.
     return next((words for number in _FULL_OR_FORBIDDEN if (words := os.strerror(number)) in str(error)), None)
 

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from hybridbatch.batching.plan import BatchPlan, PairSet
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.checks import CheckedStudy, check_study
@@ -67,7 +69,7 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
                 "name": pairs.name,
                 "languages": list(pairs.languages),
                 "items": len(pairs.row_IL),
-                "pairs": int((pairs.row_IL >= 0).sum()),
+                "pairs": int(np.bitwise_count(pairs.language_masks_I).sum()),
             }
             for pairs in data.train
         ],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hybridbatch.batching.batch_kind import Integers, Masks, has_language
+from hybridbatch.batching.batch_kind import Counts, Integers, Masks, has_language
 from hybridbatch.foundation.registries import BATCH_KINDS
 
 
@@ -19,7 +19,7 @@ class English:
         """Return English."""
         return ["en"]
 
-    def pairs_per_item(self, masks_I: Masks, languages: Sequence[str], language: str | None) -> Integers:
+    def pairs_per_item(self, masks_I: Masks, languages: Sequence[str], language: str | None) -> Counts:
         """Return 1 for items in English."""
         return has_language(masks_I, languages, "en")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hybridbatch.batching.batch_kind import Integers, Masks, language_counts, nth_language
+from hybridbatch.batching.batch_kind import Counts, Integers, Masks, language_counts, nth_language
 from hybridbatch.foundation.registries import BATCH_KINDS
 
 
@@ -17,7 +17,7 @@ class Multilingual:
         """Return None: pairs choose for themselves."""
         return [None]
 
-    def pairs_per_item(self, masks_I: Masks, languages: Sequence[str], language: str | None) -> Integers:
+    def pairs_per_item(self, masks_I: Masks, languages: Sequence[str], language: str | None) -> Counts:
         """Return the number of ordered pairs of languages of each item, equal ones included."""
         return language_counts(masks_I) ** 2
 
