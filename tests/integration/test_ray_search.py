@@ -138,5 +138,8 @@ def test_the_command_gives_on_ray_what_it_gives_here_and_what_evaluate_gives(
     }
     assert found["ray"]["encoded"] == measured["questions"] + measured["candidates"]
     assert found["here"]["answer_languages"] == measured["answer_languages"]
+    # Both encode in other batches, so that embeddings agree to 1e-7 and passages nearer to each other than that may
+    # swap places: only the correlation of whole rankings sees it.
+    tolerance = {"mrc100": 1e-5}
     for key in set(measured) - {"seconds", "answer_languages"}:
-        assert found["here"][key] == pytest.approx(measured[key], abs=1e-6), key
+        assert found["here"][key] == pytest.approx(measured[key], abs=tolerance.get(key, 1e-6)), key
