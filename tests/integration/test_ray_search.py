@@ -122,7 +122,9 @@ def test_workers_fill_the_cluster_and_no_more_than_fit_are_promised(cluster: Pat
 def test_the_command_gives_on_ray_what_it_gives_here_and_what_evaluate_gives(
     command_line: CommandLine, finished: HomeFolder, cluster: Path, tmp_path: Path
 ) -> None:
-    data = ["small/0", "-d", "parallel-pairs", "--set", "path=small_report.csv", "--json"]
+    # Without a prefix no two passages are nearer to each other than the 1e-7 by which embeddings differ between the two
+    # commands, which encode in other batches: at a near tie, measures of whole rankings would differ by a swap.
+    data = ["small/0", "-d", "parallel-pairs", "--set", "path=small_report.csv", "--question-prefix", "", "--json"]
     measured = command_line("evaluate", *data, "--home", finished.path).json
     costs = {"seconds", "encoded", "encoding", "searching"}
     found = {}
@@ -138,8 +140,5 @@ def test_the_command_gives_on_ray_what_it_gives_here_and_what_evaluate_gives(
     }
     assert found["ray"]["encoded"] == measured["questions"] + measured["candidates"]
     assert found["here"]["answer_languages"] == measured["answer_languages"]
-    # Both encode in other batches, so that embeddings agree to 1e-7 and passages nearer to each other than that may
-    # swap places: only the correlation of whole rankings sees it.
-    tolerance = {"mrc100": 1e-5}
     for key in set(measured) - {"seconds", "answer_languages"}:
-        assert found["here"][key] == pytest.approx(measured[key], abs=tolerance.get(key, 1e-6)), key
+        assert found["here"][key] == pytest.approx(measured[key], abs=1e-6), key

@@ -76,6 +76,7 @@ class TokenStore:
             offsets=np.concatenate([[0], ends_B]),
             text_hashes_R=np.asarray(self.text_hashes_R[texts_B]),
             padding_id=self.padding_id,
+            language_hashes_R=None if self.language_hashes_R is None else np.asarray(self.language_hashes_R[texts_B]),
         )
 
     def padded(self, texts_B: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -226,7 +226,7 @@ class Trainer:
             counter.clear()
             counter.update(state["mixture"][name])
         self.curve = [CurvePoint.model_validate(point) for point in state["curve"]]
-        self.halvings = [Halving.model_validate(halving) for halving in state["halvings"]]
+        self.halvings = [Halving.model_validate(halving) for halving in state.get("halvings", [])]  # none in older ones
         if self.halvings:
             self.gradients.most_tokens = self.halvings[-1].chunk_tokens
         return state

@@ -79,7 +79,7 @@ class TextEncoder(nn.Module):
         # not persistent: they follow from the tokenizer, and checkpoints stay what they were
         self.register_buffer("uncounted_ids", torch.tensor(uncounted_ids, dtype=torch.int64), persistent=False)
         for name, parameter in body.named_parameters():
-            if name.startswith("pooler."):  # not used by any pooling here; DDP refuses unused parameters
+            if name.startswith("pooler."):  # not used by any pooling here, and not trained
                 parameter.requires_grad_(False)
 
     def compute_states_again(self) -> None:
