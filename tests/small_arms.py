@@ -7,12 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tests.made_languages import write_model
 
 from hybridbatch.foundation.registries import ARMS
 
 # An arm whose defaults need what the small study has not is added here, with a writer of its files below.
 SMALL: dict[str, dict[str, Any]] = {
     "code-switching": {"dictionary": "dictionary.parquet"},
+    "distillation": {"teacher": "teacher", "pivot": "en"},
 }
 _WORDS = {"where": ("wo", "donde"), "place": ("ort", "lugar"), "lies": ("liegt", "queda"), "next": ("bei", "junto")}
 
@@ -35,3 +37,4 @@ def write_files(data: Path) -> None:
         for language, word in zip(("de", "es"), words, strict=True)
     ]
     pq.write_table(pa.Table.from_pylist(rows), data / "dictionary.parquet")
+    write_model(data / "teacher", ["en"], width=16)
