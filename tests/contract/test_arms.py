@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.small_arms import arms, settings_of, write_files
 from tests.small_study import content, experiment
-from tests.tiny_trial import Rungs, make_trainer, make_workshop, run
+from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, make_workshop, run
 
 from hybridbatch.foundation.registries import ARMS
 from hybridbatch.search.checks import check_study
@@ -69,14 +69,23 @@ def test_it_is_accepted_by_plan(name: str, workshop: Workshop):
 
 
 @every_arm
-def test_a_trial_is_the_same_twice_in_a_fresh_and_in_a_warm_worker(name: str, workshop: Workshop, tmp_path: Path):
+def test_a_trial_is_the_same_twice_in_a_fresh_and_in_a_warm_worker(name: str, workshop: Workshop):
     first = losses(workshop, changes(name))
     assert losses(workshop, changes(name)) == first
     assert losses(Workshop(workshop.location), changes(name)) == first
     plain = losses(workshop, changes(name, **{f"arms.{name}": None}))
     assert first != plain or ARMS.get(name).stage is not Arm.stage, "the arm makes a difference"
-    rungs = run(workshop, tmp_path, changes(name), Rungs()).rungs
-    assert rungs[-1].train_loss == pytest.approx(sum(first) / 3)
+
+
+@every_arm
+def test_an_interrupted_trial_ends_as_if_it_had_not_been(name: str, workshop: Workshop, tmp_path: Path):
+    made = changes(name, **{"training.steps": 4, "training.evaluate_every": 2, "backbone.dropout": 0.3})
+    whole = run(workshop, tmp_path / "whole", made)
+    with pytest.raises(InterruptedTrialError):
+        run(workshop, tmp_path / "parts", made, Rungs(interrupt_at=2))
+    parts = run(Workshop(workshop.location), tmp_path / "parts", made)
+    assert [(one.step, one.train_loss) for one in parts.rungs] == [(one.step, one.train_loss) for one in whole.rungs]
+    assert parts.rungs[-1].summary == whole.rungs[-1].summary
 
 
 def test_arms_are_found_without_torch():
