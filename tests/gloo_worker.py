@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from tests.small_arms import arms, settings_of
 from tests.small_study import experiment
 from torch import Tensor, distributed
 from torch.nn import functional
@@ -37,6 +38,11 @@ ARRANGEMENTS = {
     f"{mix} {chunk}": {**CHANGES, "batches.mix": MIXES[mix], "training.chunk_tokens": CHUNKS[chunk]}
     for mix in MIXES
     for chunk in CHUNKS
+}
+ARMS = [f"{arm} arm" for arm in arms()]
+ARRANGEMENTS |= {
+    name: {**CHANGES, "batches.mix": MIXES["hybrid"], f"arms.{arm}": settings_of(arm)}
+    for arm, name in zip(arms(), ARMS, strict=True)
 }
 PAIRS, WIDTH = 8, 5
 HASHES = torch.tensor([1, 2, 3, 1, 4, 5, 6, 2])  # some passages stand twice, on either side of the cut

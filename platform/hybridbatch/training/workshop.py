@@ -71,7 +71,7 @@ class Workshop:
         Raises:
             UserError: If a data set cannot be loaded, or training text stands in a report set without leave.
         """
-        return self._keep("data", settings.model_dump_json(), lambda: load_trial_data(settings, self.location))
+        return self.keep("data", settings.model_dump_json(), lambda: load_trial_data(settings, self.location))
 
     def backbone(self, experiment: Experiment) -> BackboneSettings:
         """Return the backbone of an experiment, with local files where this machine has them."""
@@ -91,7 +91,7 @@ class Workshop:
             tokenizer = backbone.tokenizer(text)
             return tokenizer, tokenizer_fingerprint(tokenizer)
 
-        return self._keep("tokenizer", _key(experiment), load)
+        return self.keep("tokenizer", _key(experiment), load)
 
     def training_tokens(self, experiment: Experiment) -> list[TokenisedPairs]:
         """Return the training sets as tokens."""
@@ -103,7 +103,7 @@ class Workshop:
                 for pairs in data.train
             ]
 
-        return self._keep("training_tokens", _key(experiment), load)
+        return self.keep("training_tokens", _key(experiment), load)
 
     def task_tokens(self, experiment: Experiment, task: RetrievalTask) -> TokenisedTask:
         """Return a task as tokens."""
@@ -112,7 +112,7 @@ class Workshop:
             stores = self._pair_of_stores(experiment, task.questions, task.candidates, task.fingerprint)
             return TokenisedTask(task, *stores)
 
-        return self._keep("task_tokens", f"{_key(experiment)} {task.name} {task.fingerprint}", load)
+        return self.keep("task_tokens", f"{_key(experiment)} {task.name} {task.fingerprint}", load)
 
     def _pair_of_stores(
         self, experiment: Experiment, questions: Any, passages: Any, content: str
@@ -155,9 +155,16 @@ class Workshop:
             _refuse_too_many_tokens(backbone, most_tokens(encoder.body))
             return encoder
 
-        return copy.deepcopy(self._keep("encoder", f"{_key(experiment)} {seed}", build))
+        return copy.deepcopy(self.keep("encoder", f"{_key(experiment)} {seed}", build))
 
-    def _keep(self, sort: str, key: str, make: Callable[[], T]) -> T:
+    def keep(self, sort: str, key: str, make: Callable[[], T]) -> T:
+        """Return what ``make`` made for ``key``, now or before; of each sort the newest few are kept.
+
+        Args:
+            sort: What it is, such as ``encoder``.
+            key: All that it depends on.
+            make: Makes it; no trial may change it afterwards.
+        """
         kept = self._kept.setdefault(sort, OrderedDict())
         if key not in kept:
             kept[key] = make()
