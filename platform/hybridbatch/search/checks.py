@@ -26,6 +26,7 @@ from hybridbatch.search.planned import PlannedTrials, planned_trials
 from hybridbatch.search.settings_to_check import SettingsToCheck, settings_to_check
 from hybridbatch.spec.experiment import Experiment, Objective
 from hybridbatch.spec.sources import DataLocation
+from hybridbatch.training.arm import check_tokens_are_known
 from hybridbatch.training.trial_data import TrialData, load_trial_data
 
 
@@ -69,6 +70,7 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
                 raise one.named_in(error) from error
     _check_batches(settings, loaded)
     _check_backbones(settings, loaded, location)
+    _check_trained_parts(settings)
     return CheckedStudy(plan, data, settings)
 
 
@@ -155,6 +157,14 @@ def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, Tria
                 tokenizers[key] = here.tokenizer(text)
             if isinstance(tokenizers[key], LanguageAwareTokenizer):
                 _check_languages(tokenizers[key], loaded[_data_key(one.experiment)])
+        except UserError as error:
+            raise one.named_in(error) from error
+
+
+def _check_trained_parts(settings: Iterable[SettingsToCheck]) -> None:
+    for one in settings:
+        try:
+            check_tokens_are_known(one.experiment)
         except UserError as error:
             raise one.named_in(error) from error
 

@@ -147,6 +147,8 @@ class Training(Settings):
         gradient_checkpointing: Whether states inside the encoder are computed again instead of kept: less memory,
             about a third more time.
         compile: Whether the encoder is compiled (``torch.compile``), which takes minutes and a C++ compiler.
+        trim_vocabulary: Whether only the rows of the embedding are trained, and kept in the accelerator's memory, that
+            some text of the data sets uses. The model that is saved has all rows.
     """
 
     steps: Count = 1000
@@ -163,6 +165,7 @@ class Training(Settings):
     chunk_tokens: Count | Literal["auto"] = "auto"
     gradient_checkpointing: bool = False
     compile: bool = False
+    trim_vocabulary: bool = False
 
 
 class Objective(Settings):

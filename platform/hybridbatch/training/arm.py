@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.spec.settings import Settings
 
 if TYPE_CHECKING:
@@ -104,9 +105,15 @@ class Stage(Protocol):
 
 
 class Arm(Settings):
-    """The settings of an arm; the key in ``arms`` is its registered name."""
+    """The settings of an arm; the key in ``arms`` is its registered name.
+
+    Attributes:
+        keeps_to_the_corpus: Whether it gives the encoder no tokens but those that the texts of the data sets have, so
+            that a vocabulary may be trimmed to these; a fact of the class, no setting.
+    """
 
     description: ClassVar[str]
+    keeps_to_the_corpus: ClassVar[bool] = False
 
     def text_change(self, context: ArmContext) -> TextChange | None:
         """Return how this arm changes training texts, None when it does not."""
@@ -130,3 +137,21 @@ def active_arms(experiment: Experiment) -> Iterator[tuple[str, Arm]]:
     for name, arm in experiment.arms:
         if arm is not None:
             yield name, arm
+
+
+def check_tokens_are_known(experiment: Experiment) -> None:
+    """Check that a vocabulary is trimmed only where the tokens of all texts are known beforehand.
+
+    Raises:
+        UserError: For an arm that may need others.
+    """
+    if not experiment.training.trim_vocabulary:
+        return
+    for name, arm in active_arms(experiment):
+        if not arm.keeps_to_the_corpus:
+            raise UserError(
+                "an arm may need tokens that no text of the data sets has",
+                path="training.trim_vocabulary",
+                seen=f"true, with arms.{name}",
+                allowed=f"false, or arms.{name} left out",
+            )

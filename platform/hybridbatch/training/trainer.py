@@ -30,6 +30,7 @@ from hybridbatch.training.input_pipeline import InputPipeline
 from hybridbatch.training.losses import Shard
 from hybridbatch.training.objective import Objective
 from hybridbatch.training.optimization import learning_rate, make_optimizer
+from hybridbatch.training.trained_part import TrainedPart
 from hybridbatch.training.workshop import Workshop
 
 _POINTS_OF_CURVE = 200  # enough for a smooth picture of any length
@@ -53,6 +54,7 @@ class Trainer:
         self.experiment, self.shard, self.device = experiment, shard, device
         torch.set_num_threads(settings.threads)
         encoder = workshop.encoder(experiment)  # before the texts: it says in no time which lengths it takes
+        self.part = TrainedPart(encoder, experiment, workshop)
         self.model = DualEncoder(encoder, experiment.loss.temperature, experiment.loss.learn_temperature).to(device)
         copy_from_first(self.model.state_dict().values(), shard.workers)
         if settings.gradient_checkpointing:

@@ -56,6 +56,10 @@ class LaserBody(nn.Module):
         states_BTH, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=input_ids.shape[1])
         return TokenStates(states_BTH)
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the embedding of the tokens, by the name that Hugging Face gives it."""
+        return self.embed_tokens
+
     def save_pretrained(self, folder: Path) -> None:
         """Write what :func:`load_laser_encoder` reads, tokenizer apart."""
         write_weights(self.config, self.state_dict(), folder)
