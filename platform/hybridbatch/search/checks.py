@@ -70,7 +70,7 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
                 raise one.named_in(error) from error
     _check_batches(settings, loaded)
     _check_backbones(settings, loaded, location)
-    _check_trained_parts(settings)
+    _check_trained_parts(settings, location)
     return CheckedStudy(plan, data, settings)
 
 
@@ -161,10 +161,20 @@ def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, Tria
             raise one.named_in(error) from error
 
 
-def _check_trained_parts(settings: Iterable[SettingsToCheck]) -> None:
+def _check_trained_parts(settings: Iterable[SettingsToCheck], location: DataLocation) -> None:
+    """Compare what is trained with an outline of the encoder, where something else is asked for than all of it."""
+    outlines: dict[str, Any] = {}
     for one in settings:
+        backbone, training = cast(BackboneSettings, one.experiment.backbone), one.experiment.training
         try:
             check_tokens_are_known(one.experiment)
+            if training.lora or training.freeze_layers or training.freeze_embeddings or training.layer_decay != 1:
+                from hybridbatch.training.trained_part import check_trained_part  # torch, which nobody else needs here
+
+                key = backbone.model_dump_json()
+                if key not in outlines:
+                    outlines[key] = backbone.located(location).outline()
+                check_trained_part(outlines[key], training)
         except UserError as error:
             raise one.named_in(error) from error
 

@@ -18,7 +18,7 @@ MOST = 256  # settings of the search; where there are more, the ends of one rang
 # paths on which data, batches, pretrained models and what is trained of them depend
 _DECIDE = (
     "data.", "batches.", "backbone.name", "backbone.revision", "backbone.size", "backbone.folder",
-    "training.trim_vocabulary",
+    "training.trim_vocabulary", "training.lora", "training.freeze_", "training.layer_decay",
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from hybridbatch.training.gathering import average_gradients, copy_from_first
 from hybridbatch.training.input_pipeline import InputPipeline
 from hybridbatch.training.losses import Shard
 from hybridbatch.training.objective import Objective
-from hybridbatch.training.optimization import learning_rate, make_optimizer
+from hybridbatch.training.optimization import learning_rate, make_optimizer, set_learning_rates
 from hybridbatch.training.trained_part import TrainedPart
 from hybridbatch.training.workshop import Workshop
 
@@ -136,8 +136,7 @@ class Trainer:
         settings = self.experiment.training
         prepared = self._input.step(self.step, last=last)
         self.mixture.add(prepared.step.batch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, settings)
+        set_learning_rates(self.optimizer, self.step, settings)
         before = self.gradients.most_tokens
         loss = self.gradients.backward(prepared.passes, lambda leaf_RD: self.objective.loss(leaf_RD, prepared))
         if self.gradients.most_tokens != before:

@@ -199,6 +199,7 @@ class TrialRun:
     def _complete(self, trainer: Trainer) -> TrialResult:
         if self.best.step is not None and self.best.step != trainer.step:
             load_weights(self.folder.best_weights / "model.safetensors", trainer.model)
+        trainer.part.ends()
         start = time.perf_counter()
         for task in self.workshop.data(self.experiment.data).report:
             self.progress.update(force=True, phase="reporting")
