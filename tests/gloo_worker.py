@@ -44,6 +44,18 @@ ARRANGEMENTS |= {
     name: {**CHANGES, "batches.mix": MIXES["hybrid"], f"arms.{arm}": settings_of(arm)}
     for arm, name in zip(arms(), ARMS, strict=True)
 }
+ARRANGEMENTS["adapters in a trimmed encoder"] = {
+    **CHANGES,
+    "training.learning_rate": 0.01,
+    "training.lora": {"dropout": 0.0},
+    "training.trim_vocabulary": True,
+}
+ARRANGEMENTS["half frozen at several rates"] = {
+    **CHANGES,
+    "backbone.layers": 2,
+    "training.freeze_layers": 1,
+    "training.layer_decay": 0.5,
+}
 PAIRS, WIDTH = 8, 5
 HASHES = torch.tensor([1, 2, 3, 1, 4, 5, 6, 2])  # some passages stand twice, on either side of the cut
 

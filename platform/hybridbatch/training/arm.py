@@ -107,9 +107,15 @@ class Stage(Protocol):
 
 
 class Arm(Settings):
-    """The settings of an arm; the key in ``arms`` is its registered name."""
+    """The settings of an arm; the key in ``arms`` is its registered name.
+
+    Attributes:
+        keeps_to_the_corpus: Whether it gives the encoder no tokens but those that the texts of the data sets have, so
+            that a vocabulary may be trimmed to these; a fact of the class, no setting.
+    """
 
     description: ClassVar[str]
+    keeps_to_the_corpus: ClassVar[bool] = False
 
     def check(self, experiment: Experiment, data: TrialData, location: DataLocation) -> None:
         """Raise for whatever would stop a trial with this arm and that can be found out before the first one.
@@ -157,3 +163,21 @@ def active_arms(experiment: Experiment) -> Iterator[tuple[str, Arm]]:
     for name, arm in experiment.arms:
         if arm is not None:
             yield name, arm
+
+
+def check_tokens_are_known(experiment: Experiment) -> None:
+    """Check that a vocabulary is trimmed only where the tokens of all texts are known beforehand.
+
+    Raises:
+        UserError: For an arm that may need others.
+    """
+    if not experiment.training.trim_vocabulary:
+        return
+    for name, arm in active_arms(experiment):
+        if not arm.keeps_to_the_corpus:
+            raise UserError(
+                "an arm may need tokens that no text of the data sets has",
+                path="training.trim_vocabulary",
+                seen=f"true, with arms.{name}",
+                allowed=f"false, or arms.{name} left out",
+            )

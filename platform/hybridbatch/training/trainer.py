@@ -29,7 +29,8 @@ from hybridbatch.training.gathering import average_gradients, copy_from_first
 from hybridbatch.training.input_pipeline import InputPipeline
 from hybridbatch.training.losses import Shard
 from hybridbatch.training.objective import Objective
-from hybridbatch.training.optimization import learning_rate, make_optimizer
+from hybridbatch.training.optimization import learning_rate, make_optimizer, set_learning_rates
+from hybridbatch.training.trained_part import TrainedPart
 from hybridbatch.training.workshop import Workshop
 
 _POINTS_OF_CURVE = 200  # enough for a smooth picture of any length
@@ -53,6 +54,7 @@ class Trainer:
         self.experiment, self.shard, self.device = experiment, shard, device
         torch.set_num_threads(settings.threads)
         encoder = workshop.encoder(experiment)  # before the texts: it says in no time which lengths it takes
+        self.part = TrainedPart(encoder, experiment, workshop)
         self.model = DualEncoder(encoder, experiment.loss.temperature, experiment.loss.learn_temperature).to(device)
         copy_from_first(self.model.state_dict().values(), shard.workers)
         if settings.gradient_checkpointing:
@@ -138,8 +140,7 @@ class Trainer:
         settings = self.experiment.training
         prepared = self._input.step(self.step, last=last)
         self.mixture.add(prepared.step.batch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, settings)
+        set_learning_rates(self.optimizer, self.step, settings)
         before = self.gradients.most_tokens
         loss = self.gradients.backward(prepared.passes, lambda leaf_RD: self.objective.loss(leaf_RD, prepared))
         if self.gradients.most_tokens != before:

@@ -7,7 +7,7 @@ import math
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
 
@@ -199,6 +199,7 @@ class TrialRun:
     def _complete(self, trainer: Trainer) -> TrialResult:
         if self.best.step is not None and self.best.step != trainer.step:
             load_weights(self.folder.best_weights / "model.safetensors", trainer.model)
+        trainer.part.ends()
         start = time.perf_counter()
         for task in self.workshop.data(self.experiment.data).report:
             self.progress.update(force=True, phase="reporting")
@@ -215,12 +216,11 @@ class TrialRun:
 
     def _save_model(self, trainer: Trainer) -> None:
         from hybridbatch.backbones.encoders.pretrained import save_encoder
-        from hybridbatch.backbones.encoders.text_encoder import TextEncoder
 
         tokenizer, _ = self.workshop.tokenizer(self.experiment)
         sides = ("question_prefix", "passage_prefix", "question_tokens", "passage_tokens")
         note = {side: getattr(self.experiment.backbone, side) for side in sides}
-        save_encoder(cast(TextEncoder, trainer.encoder), tokenizer, note, self.folder.model)
+        save_encoder(trainer.part.whole(), tokenizer, note, self.folder.model)
 
     def _pruned(self) -> TrialResult:
         step = self.trainer.step if self.trainer else 0

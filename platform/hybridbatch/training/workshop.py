@@ -26,6 +26,7 @@ from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.spec.experiment import Data, Experiment
 from hybridbatch.spec.sources import DataLocation
 from hybridbatch.training.trial_data import TrialData, load_trial_data
+from hybridbatch.training.vocabulary import ids_used
 
 T = TypeVar("T")
 _KEPT = 4  # objects of each sort; trials of one study rarely differ in data or backbone
@@ -113,6 +114,22 @@ class Workshop:
             return TokenisedTask(task, *stores)
 
         return self.keep("task_tokens", f"{_key(experiment)} {task.name} {task.fingerprint}", load)
+
+    def token_ids(self, experiment: Experiment) -> NDArray[np.int64]:
+        """Return the ids of all tokens in the texts of an experiment, and of all special tokens, in ascending order."""
+
+        def load() -> NDArray[np.int64]:
+            data = self.data(experiment.data)
+            tasks = [self.task_tokens(experiment, task) for task in (data.selection, *data.report)]
+            pairs = self.training_tokens(experiment)
+            stores = [
+                *(store for one in pairs for store in (one.questions, one.passages)),
+                *(store for one in tasks for store in (one.questions, one.candidates)),
+            ]
+            special = getattr(self.tokenizer(experiment)[0], "all_special_ids", [])
+            return np.union1d(ids_used(stores), np.array(special, np.int64))
+
+        return self.keep("token_ids", _key(experiment), load)
 
     def _pair_of_stores(
         self, experiment: Experiment, questions: Any, passages: Any, content: str
