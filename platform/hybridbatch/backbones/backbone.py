@@ -88,6 +88,10 @@ class BackboneSettings(Settings):
         """Return a new encoder; random weights follow torch's global generator, seeded by the caller."""
         raise TypeError(f"{type(self).__name__} must say how its encoder is made")
 
+    def transformer_folder(self) -> Path | None:
+        """Return the folder with the pretrained transformer in Hugging Face layout, None where there is no such."""
+        return None
+
     def located(self, location: DataLocation) -> BackboneSettings:
         """Return these settings with the names of local files as they are on this machine.
 

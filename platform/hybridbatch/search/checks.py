@@ -26,6 +26,7 @@ from hybridbatch.search.planned import PlannedTrials, planned_trials
 from hybridbatch.search.settings_to_check import SettingsToCheck, settings_to_check
 from hybridbatch.spec.experiment import Experiment, Objective
 from hybridbatch.spec.sources import DataLocation
+from hybridbatch.training.arm import active_arms, errors_below
 from hybridbatch.training.trial_data import TrialData, load_trial_data
 
 
@@ -68,7 +69,8 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
             except UserError as error:
                 raise one.named_in(error) from error
     _check_batches(settings, loaded)
-    _check_backbones(settings, loaded, location)
+    tokenizers = _check_backbones(settings, loaded, location)
+    _check_arms(settings, location, tokenizers)
     return CheckedStudy(plan, data, settings)
 
 
@@ -140,7 +142,9 @@ def _size(one: SettingsToCheck) -> int:
     return one.experiment.batches.size
 
 
-def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation) -> None:
+def _check_backbones(
+    settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation
+) -> dict[str, Any]:
     """Load the tokenizer of every pretrained model: megabytes at most, and enough to know that the model is there."""
     tokenizers: dict[str, Any] = {}
     for one in settings:
@@ -149,12 +153,33 @@ def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, Tria
             continue
         try:
             here = backbone.located(location)
-            key = here.model_dump_json(include={"kind", "name", "size", "revision", "folder"})
+            key = _model_key(here)
             if key not in tokenizers:
                 text = TrainingText(fingerprint="", texts=tuple, cache=location.cache)  # needs no text
                 tokenizers[key] = here.tokenizer(text)
             if isinstance(tokenizers[key], LanguageAwareTokenizer):
                 _check_languages(tokenizers[key], loaded[_data_key(one.experiment)])
+        except UserError as error:
+            raise one.named_in(error) from error
+    return tokenizers
+
+
+def _model_key(backbone: BackboneSettings) -> str:
+    return backbone.model_dump_json(include={"kind", "name", "size", "revision", "folder"})
+
+
+def _check_arms(settings: Iterable[SettingsToCheck], location: DataLocation, tokenizers: dict[str, Any]) -> None:
+    seen: set[str] = set()
+    for one in settings:
+        backbone = cast(BackboneSettings, one.experiment.backbone).located(location)
+        key = one.experiment.arms.model_dump_json() + one.experiment.backbone.model_dump_json()
+        if key in seen:
+            continue
+        seen.add(key)
+        try:
+            for name, arm in active_arms(one.experiment):
+                with errors_below(f"arms.{name}"):
+                    arm.check(one.experiment, location, tokenizers.get(_model_key(backbone)))
         except UserError as error:
             raise one.named_in(error) from error
 

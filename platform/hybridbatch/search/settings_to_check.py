@@ -16,7 +16,7 @@ from hybridbatch.spec.search_space import extremes, middle
 
 MOST = 256  # settings of the search; where there are more, the ends of one range after the other are tried
 # paths on which data, batches and pretrained models depend
-_DECIDE = ("data.", "batches.", "backbone.name", "backbone.revision", "backbone.size", "backbone.folder")
+_DECIDE = ("data.", "batches.", "backbone.name", "backbone.revision", "backbone.size", "backbone.folder", "arms.")
 
 
 @dataclass(frozen=True)

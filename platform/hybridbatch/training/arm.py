@@ -8,11 +8,13 @@ Shape legend: B pairs of this worker, D width of the embedding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.spec.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from hybridbatch.batching.plan import Batch
     from hybridbatch.evaluation.token_store import TokenStore
     from hybridbatch.spec.experiment import Experiment
+    from hybridbatch.spec.sources import DataLocation
     from hybridbatch.training.losses import Shard
     from hybridbatch.training.workshop import Workshop
 
@@ -93,20 +96,78 @@ class StateTerm(Protocol):
         """Add the gradients of this worker's part of the term to ``encoder``; return the part, detached."""
 
 
+@dataclass(frozen=True)
+class StageWork:
+    """What a stage is given to work with.
+
+    Attributes:
+        checkpoints: Folder of its checkpoints: a stage that was killed goes on from the newest.
+        told: Called now and then with the steps done and the newest loss.
+    """
+
+    checkpoints: Path
+    told: Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What came of a stage.
+
+    Attributes:
+        losses: Steps done, and the mean loss since the entry before.
+        more: Further JSON-like findings that are kept beside the weights.
+    """
+
+    losses: Sequence[tuple[int, float]]
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Stage(Protocol):
-    """Training of the encoder before fine-tuning; its outcome is kept and shared by trials."""
+    """Training of the encoder before fine-tuning; its outcome is kept and shared by trials (``training/stages.py``)."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
 
     def identity(self) -> Mapping[str, Any]:
-        """Return, as JSON-like values, all that the outcome depends on beside the encoder that it starts from."""
+        """Return, as JSON-like values, all that the outcome depends on beside the arm's settings and the trial.
 
-    def run(self, encoder: nn.Module) -> None:
-        """Train ``encoder`` in place."""
+        What of the trial counts always is the encoder that the stage starts from, its tokenizer, the seed, the
+        precision, the threads and the sort of device.
+        """
+
+    def run(self, encoder: nn.Module, work: StageWork) -> StageReport:
+        """Train ``encoder`` in place: the same from any checkpoint, and with the names of weights that it had.
+
+        Raises:
+            UserError: If the encoder is not one that can be trained so; its path starts from the arm.
+            TrialError: If the loss is not finite.
+        """
 
 
 class Arm(Settings):
-    """The settings of an arm; the key in ``arms`` is its registered name."""
+    """The settings of an arm; the key in ``arms`` is its registered name.
+
+    Attributes:
+        description: What it does, in a sentence; a fact of the class, no setting.
+        stage_order: Where its stage stands among those of other arms, the lowest first; a fact of the class.
+    """
 
     description: ClassVar[str]
+    stage_order: ClassVar[int] = 0
+
+    def check(self, experiment: Experiment, location: DataLocation, tokenizer: Any | None) -> None:
+        """Look, before the first trial, whether this arm can do its work in ``experiment``.
+
+        Args:
+            experiment: An experiment in which the arm is switched on.
+            location: Where data lies.
+            tokenizer: The tokenizer of a pretrained backbone; None where it is trained on the training text.
+
+        Raises:
+            UserError: For what would stop a trial: a file that is missing, a model that has no such part. Its path
+                starts from this arm.
+        """
 
     def text_change(self, context: ArmContext) -> TextChange | None:
         """Return how this arm changes training texts, None when it does not."""
@@ -123,6 +184,18 @@ class Arm(Settings):
     def stage(self, context: ArmContext) -> Stage | None:
         """Return what this arm trains before fine-tuning, None when nothing."""
         return None
+
+
+@contextmanager
+def errors_below(place: str) -> Iterator[None]:
+    """Put ``place`` before the path of a :class:`UserError`, such as ``arms.code-switching`` before ``dictionary``."""
+    try:
+        yield
+    except UserError as error:
+        path = f"{place}.{error.path}" if error.path else place
+        raise UserError(
+            error.problem, file=error.file, path=path, seen=error.seen, allowed=error.allowed, remedy=error.remedy
+        ) from error
 
 
 def active_arms(experiment: Experiment) -> Iterator[tuple[str, Arm]]:
