@@ -10,7 +10,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tests.small_study import content
+from tests.word_encoder import word_backbone, write_word_encoder
 
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.reader import validate
@@ -28,51 +30,17 @@ def foreign(word: int) -> str:
     return f"x{word}"
 
 
-def write_encoder(folder: Path) -> Path:
-    """Write a BERT of two layers whose vocabulary is the words of both languages, and return its folder."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = [*special, *(english(word) for word in range(WORDS)), *(foreign(word) for word in range(WORDS))]
-    tokenizer = Tokenizer(models.WordLevel({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(pieces),
-        hidden_size=WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=WIDTH,
-        max_position_embeddings=16,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.1,
-    )
-    body = BertModel(config, add_pooling_layer=False)
-    meaning = torch.randn(WORDS, MEANING)
-    with torch.no_grad():
-        table = body.get_input_embeddings().weight
-        table.zero_()
-        table[len(special) : len(special) + WORDS, :MEANING] = meaning
-        table[len(special) + WORDS :, MEANING : 2 * MEANING] = meaning
-    body.save_pretrained(folder)
-    return folder
-
-
 def write_files(folder: Path) -> Path:
     """Write the encoder, a dictionary of some words, English pairs of these, and pairs of other words in both."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_encoder(folder / "encoder")
+    meaning = np.random.default_rng(0).standard_normal((WORDS, MEANING))
+    rows = np.zeros((2 * WORDS, 2 * MEANING))
+    rows[:WORDS, :MEANING], rows[WORDS:, MEANING:] = meaning, meaning
+    words = [*map(english, range(WORDS)), *map(foreign, range(WORDS))]
+    write_word_encoder(folder / "encoder", words, layers=2, width=WIDTH, rows=rows)
     known, held_out = range(WORDS * 3 // 4), range(WORDS * 3 // 4, WORDS)
     columns = {
         "english": [english(word) for word in known],
@@ -95,20 +63,12 @@ def write_files(folder: Path) -> Path:
 
 def planted_experiment(changes: dict[str, Any] | None = None) -> Experiment:
     """Return an experiment that is fine-tuned on English pairs and measured across languages."""
-    backbone = {
-        "kind": "huggingface",
-        "name": "encoder",
-        "question_prefix": "",
-        "passage_prefix": "",
-        "question_tokens": 8,
-        "passage_tokens": 8,
-    }
     sets = [{"dataset": "parallel-pairs", "path": f"{name}.csv"} for name in ("train", "dev")]
     return validate(
         content(
             {
                 "data": {"train": sets[:1], "selection": sets[1]},
-                "backbone": backbone,
+                "backbone": word_backbone("encoder"),
                 "batches": {"size": 16, "mix": {"monolingual": 1.0}},
                 "training": {"steps": 10, "learning_rate": 0.0003, "evaluate_every": 10},
                 "search": {"trials": 1, "objectives": [{"metric": "map_cross"}]},

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.small_study import content
+from tests.word_encoder import word_backbone, write_word_encoder
 
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.reader import validate
 
-TOPICS, WORDS = 12, 3  # of each domain; of each topic for questions, and as many for passages
+TOPICS, WORDS = 20, 4  # of each domain; of each topic for questions, and as many for passages
 
 
-def _words(topic: int, of_questions: bool) -> list[str]:
-    """Return words of one letter each, so that every tokenizer knows them: rare characters."""
-    first = 0x4E00 + (2 * topic + of_questions) * WORDS
-    return [chr(first + index) for index in range(WORDS)]
+def _words(topic: int, side: str) -> list[str]:
+    return [f"{side}{topic}-{number}" for number in range(WORDS)]
 
 
 def _text(words: list[str], draw: random.Random, count: int) -> str:
@@ -29,25 +28,22 @@ def _text(words: list[str], draw: random.Random, count: int) -> str:
 
 
 def write_domains(folder: Path) -> Path:
-    """Write pairs of the known domain, pairs of the shifted one, and unlabelled texts of the shifted one."""
+    """Write an encoder, pairs of the known domain, pairs of the shifted one, and unlabelled texts of the latter."""
     folder.mkdir(parents=True, exist_ok=True)
+    words = [word for topic in range(2 * TOPICS) for side in ("q", "p") for word in _words(topic, side)]
+    write_word_encoder(folder / "encoder", words, layers=1, width=32)
     draw = random.Random(5)
-    shifted = range(TOPICS, 2 * TOPICS)
     rows = {name: ["item,language,query,passage"] for name in ("known", "shifted", "unlabelled")}
-    # a word of the shifted domain stands in known questions by chance, so that the tokenizer has it
-    foreign = [word for topic in shifted for side in (True, False) for word in _words(topic, side)]
-    for item in range(20 * TOPICS):
-        topic = item % TOPICS
-        query, passage = (_text(_words(topic, side), draw, 2) for side in (True, False))
-        rows["known"].append(f"k{item},en,{query} {foreign[item % len(foreign)]},{passage}")
-    for topic in shifted:
-        query, passage = (_text(_words(topic, side), draw, 2) for side in (True, False))
-        rows["shifted"].append(f"s{topic},en,{query},{passage}")
-        for number in range(60):
-            text = _text(_words(topic, True) + _words(topic, False), draw, 5)
-            rows["unlabelled"].append(f"u{topic}-{number},en,-,{text}")
-    for name, content_ in rows.items():
-        (folder / f"{name}.csv").write_text("\n".join(content_) + "\n", encoding="utf-8")
+    for topic in range(2 * TOPICS):
+        of_questions, of_passages = _words(topic, "q"), _words(topic, "p")
+        name, items = ("known", 8) if topic < TOPICS else ("shifted", 1)
+        for item in range(items):
+            query, passage = _text(of_questions, draw, 3), _text(of_passages, draw, 3)
+            rows[name].append(f"{topic}-{item},en,{query},{passage}")
+        for item in range(40 if topic >= TOPICS else 0):
+            rows["unlabelled"].append(f"{topic}-{item},en,-,{_text(of_questions + of_passages, draw, 6)}")
+    for name, lines in rows.items():
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
 
 
@@ -57,11 +53,7 @@ def shifted_experiment(changes: dict[str, Any] | None = None) -> Experiment:
     made = content(
         {
             "data": {"train": [{"dataset": "parallel-pairs", "path": "known.csv"}], "selection": shifted},
-            "backbone.width": 48,
-            "backbone.feed_forward": 96,
-            "backbone.vocabulary": 1000,
-            "backbone.question_prefix": "",
-            "backbone.passage_prefix": "",
+            "backbone": word_backbone("encoder"),
             "batches": {"size": 32, "mix": {"monolingual": 1.0}},
             "training": {"steps": 20, "learning_rate": 0.001, "evaluate_every": 20},
             "search": {"trials": 1, "objectives": [{"metric": "map_mono"}]},

@@ -17,6 +17,7 @@ from hybridbatch.training.workshop import Workshop
 
 # One way to make each registered arm small; an arm that needs no more than its name needs no entry.
 SMALL: dict[str, dict[str, Any]] = {
+    "lexical-injection": {"dictionary": "words.parquet", "steps": 3, "batch_size": 8, "learning_rate": 0.01},
     "domain-adaptation": {"text": [{"dataset": "parallel-pairs", "path": "small.csv"}], "steps": 3, "batch_size": 8},
 }
 every_arm = pytest.mark.parametrize("name", sorted(ARMS.entries()))
@@ -24,6 +25,16 @@ every_arm = pytest.mark.parametrize("name", sorted(ARMS.entries()))
 
 def settings(name: str) -> dict[str, Any]:
     return SMALL.get(name, {})
+
+
+def write_dictionary(file: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    words = [(f"thing{number}", language, f"{language}{number}") for number in range(30) for language in ("de", "es")]
+    english, languages, translations = (list(column) for column in zip(*words, strict=True))
+    columns = {"english": english, "language": languages, "word": translations, "source": ["made"] * len(words)}
+    pq.write_table(pa.table(columns), file)
 
 
 @every_arm
@@ -46,6 +57,7 @@ def test_it_says_what_it_does(name: str):
 @every_arm
 def test_a_trial_with_it_is_the_same_twice_and_not_the_same_without(name: str, tmp_path: Path):
     workshop = make_workshop(tmp_path)
+    write_dictionary(workshop.location.root / "words.parquet")
     changes = {f"arms.{name}": settings(name), "training.steps": 3, "training.evaluate_every": 3}
     first = run(workshop, tmp_path / "first", changes)
     again = run(Workshop(workshop.location), tmp_path / "again", changes)
