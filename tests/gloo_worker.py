@@ -38,6 +38,8 @@ ARRANGEMENTS = {
     for mix in MIXES
     for chunk in CHUNKS
 }
+STAGE = {"text": [{"dataset": "parallel-pairs", "path": "small.csv"}], "steps": 20, "batch_size": 8}
+ARRANGEMENTS["after a stage"] = {**CHANGES, "arms.domain-adaptation": STAGE}
 PAIRS, WIDTH = 8, 5
 HASHES = torch.tensor([1, 2, 3, 1, 4, 5, 6, 2])  # some passages stand twice, on either side of the cut
 

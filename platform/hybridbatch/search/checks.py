@@ -69,8 +69,8 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
             except UserError as error:
                 raise one.named_in(error) from error
     _check_batches(settings, loaded)
-    tokenizers = _check_backbones(settings, loaded, location)
-    _check_arms(settings, location, tokenizers)
+    _check_backbones(settings, loaded, location)
+    _check_arms(settings, loaded, location)
     return CheckedStudy(plan, data, settings)
 
 
@@ -142,9 +142,7 @@ def _size(one: SettingsToCheck) -> int:
     return one.experiment.batches.size
 
 
-def _check_backbones(
-    settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation
-) -> dict[str, Any]:
+def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation) -> None:
     """Load the tokenizer of every pretrained model: megabytes at most, and enough to know that the model is there."""
     tokenizers: dict[str, Any] = {}
     for one in settings:
@@ -153,33 +151,12 @@ def _check_backbones(
             continue
         try:
             here = backbone.located(location)
-            key = _model_key(here)
+            key = here.model_dump_json(include={"kind", "name", "size", "revision", "folder"})
             if key not in tokenizers:
                 text = TrainingText(fingerprint="", texts=tuple, cache=location.cache)  # needs no text
                 tokenizers[key] = here.tokenizer(text)
             if isinstance(tokenizers[key], LanguageAwareTokenizer):
                 _check_languages(tokenizers[key], loaded[_data_key(one.experiment)])
-        except UserError as error:
-            raise one.named_in(error) from error
-    return tokenizers
-
-
-def _model_key(backbone: BackboneSettings) -> str:
-    return backbone.model_dump_json(include={"kind", "name", "size", "revision", "folder"})
-
-
-def _check_arms(settings: Iterable[SettingsToCheck], location: DataLocation, tokenizers: dict[str, Any]) -> None:
-    seen: set[str] = set()
-    for one in settings:
-        backbone = cast(BackboneSettings, one.experiment.backbone).located(location)
-        key = one.experiment.arms.model_dump_json() + one.experiment.backbone.model_dump_json()
-        if key in seen:
-            continue
-        seen.add(key)
-        try:
-            for name, arm in active_arms(one.experiment):
-                with errors_below(f"arms.{name}"):
-                    arm.check(one.experiment, location, tokenizers.get(_model_key(backbone)))
         except UserError as error:
             raise one.named_in(error) from error
 
@@ -194,3 +171,18 @@ def _check_languages(tokenizer: LanguageAwareTokenizer, data: TrialData) -> None
             raise UserError(
                 problem, file=error.file, seen=error.seen, allowed=error.allowed, remedy=error.remedy
             ) from error
+
+
+def _check_arms(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation) -> None:
+    checked: set[str] = set()
+    for one in settings:
+        key = one.experiment.model_dump_json(include={"data", "backbone", "arms"})
+        if key in checked:
+            continue
+        checked.add(key)
+        try:
+            for name, arm in active_arms(one.experiment):
+                with errors_below(f"arms.{name}"):
+                    arm.check(one.experiment, loaded[_data_key(one.experiment)], location)
+        except UserError as error:
+            raise one.named_in(error) from error

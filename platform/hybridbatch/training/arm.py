@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hybridbatch.spec.experiment import Experiment
     from hybridbatch.spec.sources import DataLocation
     from hybridbatch.training.losses import Shard
+    from hybridbatch.training.trial_data import TrialData
     from hybridbatch.training.workshop import Workshop
 
 
@@ -156,17 +157,16 @@ class Arm(Settings):
     description: ClassVar[str]
     stage_order: ClassVar[int] = 0
 
-    def check(self, experiment: Experiment, location: DataLocation, tokenizer: Any | None) -> None:
-        """Look, before the first trial, whether this arm can do its work in ``experiment``.
+    def check(self, experiment: Experiment, data: TrialData, location: DataLocation) -> None:
+        """Raise for whatever would stop a trial with this arm and that can be found out before the first one.
 
         Args:
-            experiment: An experiment in which the arm is switched on.
+            experiment: An experiment that has this arm switched on.
+            data: Its data.
             location: Where data lies.
-            tokenizer: The tokenizer of a pretrained backbone; None where it is trained on the training text.
 
         Raises:
-            UserError: For what would stop a trial: a file that is missing, a model that has no such part. Its path
-                starts from this arm.
+            UserError: Its path starts from this arm: ``languages``, not ``arms.NAME.languages``.
         """
 
     def text_change(self, context: ArmContext) -> TextChange | None:

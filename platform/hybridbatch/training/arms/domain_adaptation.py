@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
 from pydantic import Field
 
-from hybridbatch.backbones.backbone import BackboneSettings
+from hybridbatch.backbones.backbone import BackboneSettings, TrainingText
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.registries import ARMS, DATASETS
 from hybridbatch.spec.settings import ChosenFrom
@@ -16,6 +16,7 @@ from hybridbatch.training.arm import Arm, ArmContext, Stage
 if TYPE_CHECKING:
     from hybridbatch.spec.experiment import Experiment
     from hybridbatch.spec.sources import DataLocation
+    from hybridbatch.training.trial_data import TrialData
 
 Text = Annotated[SourceSettings, ChosenFrom(DATASETS, "dataset")]
 
@@ -56,7 +57,7 @@ class DomainAdaptation(Arm):
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.06
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
 
-    def check(self, experiment: Experiment, location: DataLocation, tokenizer: Any | None) -> None:
+    def check(self, experiment: Experiment, data: TrialData, location: DataLocation) -> None:
         """Load the text, and look for a mask token and for enough positions.
 
         Raises:
@@ -65,14 +66,15 @@ class DomainAdaptation(Arm):
         from hybridbatch.training.mask_token import mask_id
         from hybridbatch.training.unlabelled_text import texts_in
 
-        backbone = cast(BackboneSettings, experiment.backbone)
-        if tokenizer is not None:
-            mask_id(tokenizer, trained_here=False)
-        elif self.tokens is not None and self.tokens > (most := max(backbone.question_tokens, backbone.passage_tokens)):
+        backbone = cast(BackboneSettings, experiment.backbone).located(location)
+        most = max(backbone.question_tokens, backbone.passage_tokens)
+        if not backbone.random_weights:
+            text = TrainingText(fingerprint="", texts=tuple, cache=location.cache)  # needs no text
+            mask_id(backbone.tokenizer(text), trained_here=False)
+        elif self.tokens is not None and self.tokens > most:
             problem = "a backbone that starts from nothing has as many positions as its texts have tokens"
-            raise UserError(
-                problem, path="tokens", seen=self.tokens, allowed=f"at most {most}, or a larger backbone.passage_tokens"
-            )
+            allowed = f"at most {most}, or a larger backbone.passage_tokens"
+            raise UserError(problem, path="tokens", seen=self.tokens, allowed=allowed)
         texts_in(self.text, location, parallel=self.objective == "tlm")
 
     def stage(self, context: ArmContext) -> Stage:

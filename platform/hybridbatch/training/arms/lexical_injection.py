@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
 from pydantic import Field, field_validator
 
@@ -14,6 +14,7 @@ from hybridbatch.training.arm import Arm, ArmContext, Stage
 if TYPE_CHECKING:
     from hybridbatch.spec.experiment import Experiment
     from hybridbatch.spec.sources import DataLocation
+    from hybridbatch.training.trial_data import TrialData
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -73,7 +74,7 @@ class LexicalInjection(Arm):
             raise ValueError(f"languages must be named, each once, but got {list(languages)}")
         return languages
 
-    def check(self, experiment: Experiment, location: DataLocation, tokenizer: Any | None) -> None:
+    def check(self, experiment: Experiment, data: TrialData, location: DataLocation) -> None:
         """Read the dictionary, and look whether the backbone is a transformer.
 
         Raises:
