@@ -15,6 +15,8 @@ from hybridbatch.foundation.registries import ARMS
 SMALL: dict[str, dict[str, Any]] = {
     "code-switching": {"dictionary": "dictionary.parquet"},
     "distillation": {"teacher": "teacher", "pivot": "en"},
+    "domain-adaptation": {"text": [{"dataset": "parallel-pairs", "path": "small.csv"}], "steps": 3, "batch_size": 8},
+    "lexical-injection": {"dictionary": "words.parquet", "steps": 3, "batch_size": 8, "learning_rate": 0.01},
 }
 _WORDS = {"where": ("wo", "donde"), "place": ("ort", "lugar"), "lies": ("liegt", "queda"), "next": ("bei", "junto")}
 
@@ -37,4 +39,10 @@ def write_files(data: Path) -> None:
         for language, word in zip(("de", "es"), words, strict=True)
     ]
     pq.write_table(pa.Table.from_pylist(rows), data / "dictionary.parquet")
+    rows = [
+        {"english": f"thing{number}", "language": language, "word": f"{language}{number}", "source": "small"}
+        for number in range(30)
+        for language in ("de", "es")
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), data / "words.parquet")
     write_model(data / "teacher", ["en"], width=16)

@@ -98,6 +98,10 @@ class BackboneSettings(Settings):
         """
         raise TypeError(f"{type(self).__name__} must say what its encoder looks like")
 
+    def transformer_folder(self) -> Path | None:
+        """Return the folder with the pretrained transformer in Hugging Face layout, None where there is no such."""
+        return None
+
     def located(self, location: DataLocation) -> BackboneSettings:
         """Return these settings with the names of local files as they are on this machine.
 

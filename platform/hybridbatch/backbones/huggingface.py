@@ -90,6 +90,17 @@ class HuggingFaceBackbone(BackboneSettings):
         check_model_type(self.model, self.revision, self.model_types)
         return outline(self.model, self.revision)
 
+    def transformer_folder(self) -> Path:
+        """Return the folder with the pretrained transformer.
+
+        Raises:
+            UserError: If there is no such model.
+        """
+        from hybridbatch.backbones.encoders.hub import model_folder
+        from hybridbatch.backbones.encoders.model_files import transformer_folder
+
+        return transformer_folder(model_folder(self.model, self.revision))
+
     def located(self, location: DataLocation) -> HuggingFaceBackbone:
         """Return these settings with a model folder named by its whole path: workers have other current folders.
 

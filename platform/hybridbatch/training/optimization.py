@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from hybridbatch.backbones.encoders.text_encoder import TextEncoder
 from hybridbatch.spec.experiment import Training
@@ -33,7 +34,7 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, step: int, settings: Tr
         group["lr"] = rate * group["share"]
 
 
-def make_optimizer(model: DualEncoder, settings: Training) -> torch.optim.AdamW:
+def make_optimizer(model: nn.Module, settings: Training) -> torch.optim.AdamW:
     """Return AdamW (arXiv 1711.05101) in which biases, norms and single numbers do not decay.
 
     With ``layer_decay`` d, layer k of n has the share d^(n - k) of the learning rate, the embeddings d^n, and what
@@ -54,10 +55,12 @@ def make_optimizer(model: DualEncoder, settings: Training) -> torch.optim.AdamW:
     return torch.optim.AdamW(list(groups.values()), lr=settings.learning_rate, fused=True)
 
 
-def _shares(model: DualEncoder, settings: Training) -> Callable[[str], float]:
+def _shares(model: nn.Module, settings: Training) -> Callable[[str], float]:
     """Return what says which share of the learning rate a parameter gets, by its name."""
     if settings.layer_decay == 1:
         return lambda name: 1.0
+    if not isinstance(model, DualEncoder):
+        raise TypeError("only an encoder that is fine-tuned has rates by layer")
     layers = layers_of(cast(TextEncoder, model.encoder).body)
 
     def share(name: str) -> float:

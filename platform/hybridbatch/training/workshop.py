@@ -161,10 +161,18 @@ class Workshop:
         Raises:
             UserError: If it cannot be loaded, or has too few positions for the texts asked for.
         """
+        return copy.deepcopy(self._untouched_encoder(experiment))
+
+    def encoder_fingerprint(self, experiment: Experiment) -> str:
+        """Return the fingerprint of the weights of :meth:`encoder`."""
+        untouched = self._untouched_encoder(experiment)
+        key = f"{_key(experiment)} {_weights_seed(self.backbone(experiment), experiment)}"
+        return self.keep("encoder_fingerprint", key, lambda: weights_fingerprint(untouched))
+
+    def _untouched_encoder(self, experiment: Experiment) -> TextEncoder:
         backbone = self.backbone(experiment)
         tokenizer, _ = self.tokenizer(experiment)
-        # All seeds share pretrained weights; one seed for all, since transformers fills what a file lacks at random.
-        seed = derive_seed(experiment.training.seed if backbone.random_weights else 0, "weights")
+        seed = _weights_seed(backbone, experiment)
 
         def build() -> TextEncoder:
             torch.manual_seed(seed)
@@ -172,7 +180,7 @@ class Workshop:
             _refuse_too_many_tokens(backbone, most_tokens(encoder.body))
             return encoder
 
-        return copy.deepcopy(self.keep("encoder", f"{_key(experiment)} {seed}", build))
+        return self.keep("encoder", f"{_key(experiment)} {seed}", build)
 
     def keep(self, sort: str, key: str, make: Callable[[], T]) -> T:
         """Return what ``make`` made for ``key``, now or before; of each sort the newest few are kept.
@@ -197,6 +205,19 @@ def _refuse_too_many_tokens(backbone: BackboneSettings, most: int | None) -> Non
         if most is not None and asked > most:
             problem = "the model has fewer positions than that"
             raise UserError(problem, path=f"backbone.{side}", seen=asked, allowed=f"at most {most}")
+
+
+def weights_fingerprint(module: torch.nn.Module) -> str:
+    """Return the fingerprint of the names and values of all weights."""
+    weights = sorted(module.state_dict().items())
+    shapes = [[name, list(tensor.shape), str(tensor.dtype)] for name, tensor in weights]
+    values = (tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data for _, tensor in weights)
+    return fingerprint.of_json([shapes, fingerprint.of_bytes(values)])
+
+
+def _weights_seed(backbone: BackboneSettings, experiment: Experiment) -> int:
+    # All seeds share pretrained weights; one seed for all, since transformers fills what a file lacks at random.
+    return derive_seed(experiment.training.seed if backbone.random_weights else 0, "weights")
 
 
 def _key(experiment: Experiment) -> str:
