@@ -26,6 +26,7 @@ from hybridbatch.search.planned import PlannedTrials, planned_trials
 from hybridbatch.search.settings_to_check import SettingsToCheck, settings_to_check
 from hybridbatch.spec.experiment import Experiment, Objective
 from hybridbatch.spec.sources import DataLocation
+from hybridbatch.training.arm import active_arms
 from hybridbatch.training.trial_data import TrialData, load_trial_data
 
 
@@ -69,6 +70,7 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
                 raise one.named_in(error) from error
     _check_batches(settings, loaded)
     _check_backbones(settings, loaded, location)
+    _check_arms(settings, loaded, location)
     return CheckedStudy(plan, data, settings)
 
 
@@ -157,6 +159,19 @@ def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, Tria
                 _check_languages(tokenizers[key], loaded[_data_key(one.experiment)])
         except UserError as error:
             raise one.named_in(error) from error
+
+
+def _check_arms(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation) -> None:
+    checked = set()
+    for one in settings:
+        key = one.experiment.model_dump_json(include={"data", "backbone", "arms", "resources"})
+        if key not in checked:
+            checked.add(key)
+            for _, arm in active_arms(one.experiment):
+                try:
+                    arm.check(one.experiment, loaded[_data_key(one.experiment)], location)
+                except UserError as error:
+                    raise one.named_in(error) from error
 
 
 def _check_languages(tokenizer: LanguageAwareTokenizer, data: TrialData) -> None:

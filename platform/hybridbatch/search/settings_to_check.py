@@ -15,8 +15,8 @@ from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.search_space import extremes, middle
 
 MOST = 256  # settings of the search; where there are more, the ends of one range after the other are tried
-# paths on which data, batches and pretrained models depend
-_DECIDE = ("data.", "batches.", "backbone.name", "backbone.revision", "backbone.size", "backbone.folder")
+# paths on which data, batches, pretrained models and what arms need depend
+_DECIDE = ("data.", "batches.", "backbone.name", "backbone.revision", "backbone.size", "backbone.folder", "arms.")
 
 
 @dataclass(frozen=True)

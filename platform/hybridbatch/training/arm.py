@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from hybridbatch.batching.plan import Batch
     from hybridbatch.evaluation.token_store import TokenStore
     from hybridbatch.spec.experiment import Experiment
+    from hybridbatch.spec.sources import DataLocation
     from hybridbatch.training.losses import Shard
+    from hybridbatch.training.trial_data import TrialData
     from hybridbatch.training.workshop import Workshop
 
 
@@ -107,6 +109,13 @@ class Arm(Settings):
     """The settings of an arm; the key in ``arms`` is its registered name."""
 
     description: ClassVar[str]
+
+    def check(self, experiment: Experiment, data: TrialData, location: DataLocation) -> None:
+        """Raise for what would stop a trial of ``experiment`` because of this arm: asked before the first trial.
+
+        Raises:
+            UserError: Its path starts with ``arms``.
+        """
 
     def text_change(self, context: ArmContext) -> TextChange | None:
         """Return how this arm changes training texts, None when it does not."""

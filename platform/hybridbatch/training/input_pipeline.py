@@ -29,6 +29,11 @@ _TOKENS_OF_PASS = {"cpu": 1024}
 _TOKENS_OF_PASS_ELSEWHERE = 16384
 
 
+def tokens_of_pass(device: str) -> int:
+    """Return how many tokens, padding included, a pass of the encoder had best have on a device."""
+    return _TOKENS_OF_PASS.get(torch.device(device).type, _TOKENS_OF_PASS_ELSEWHERE)
+
+
 @dataclass(frozen=True)
 class PreparedStep:
     """All that a step takes in.
@@ -100,9 +105,7 @@ class InputPipeline:
             stores.update(source(step))
         ends = np.cumsum([len(store) for store in stores.values()]).tolist()
         roles = {role: slice(end - len(store), end) for (role, store), end in zip(stores.items(), ends, strict=True)}
-        kind = torch.device(self._device).type
-        tokens = _TOKENS_OF_PASS.get(kind, _TOKENS_OF_PASS_ELSEWHERE)
-        passes = text_passes(
-            joined(list(stores.values())), min(tokens, self._most_tokens() or tokens), pinned=kind == "cuda"
-        )
+        tokens = tokens_of_pass(self._device)
+        pinned = torch.device(self._device).type == "cuda"
+        passes = text_passes(joined(list(stores.values())), min(tokens, self._most_tokens() or tokens), pinned=pinned)
         return PreparedStep(step, roles, passes, torch.from_numpy(self._keys(batch)))

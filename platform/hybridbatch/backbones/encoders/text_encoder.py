@@ -91,9 +91,14 @@ class TextEncoder(nn.Module):
             )
         self.body.activation_checkpointing_enable({"use_reentrant": False})
 
+    def token_states(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """Return the last states of all tokens [B, T, H], of padding, too: what pooling makes embeddings of."""
+        states_BTH: Tensor = self.body(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        return states_BTH
+
     def forward(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """Return embeddings [B, D] of unit length, float32."""
-        states_BTH = self.body(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        states_BTH = self.token_states(ids_BT, mask_BT)
         uncounted_BT = torch.isin(ids_BT, self.uncounted_ids) if len(self.uncounted_ids) else None
         pooled_BH = self.dense(pool(states_BTH, mask_BT, self.pooling, uncounted_BT))
         return nn.functional.normalize(pooled_BH.float(), dim=-1)
