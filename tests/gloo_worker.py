@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from tests.small_study import experiment
+from tests.small_study import BITEXT, experiment
 from torch import Tensor, distributed
 from torch.nn import functional
 
@@ -38,6 +38,8 @@ ARRANGEMENTS = {
     for mix in MIXES
     for chunk in CHUNKS
 }
+OPTICAL = {"bitext": {"dataset": "bitext", "path": BITEXT}, "batch_size": 8, "weight": 0.5}
+ARRANGEMENTS["optical"] = {**CHANGES, "arms.optical": OPTICAL}
 PAIRS, WIDTH = 8, 5
 HASHES = torch.tensor([1, 2, 3, 1, 4, 5, 6, 2])  # some passages stand twice, on either side of the cut
 
