@@ -83,13 +83,18 @@ def write_data(folder: Path) -> Path:
                     f"{item},{language},{_ASKING[language]} {thing},{thing} {_STATING[language]} {place} {language}"
                 )
         (folder / file).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    write_bitext(folder)
+    return folder
+
+
+def write_bitext(folder: Path) -> None:
+    """Write sentences and their translations into ``folder``."""
     sentences = [
         f"{item},{language},{_STATING[language]} thing{item * 7919 % 10007}" + f" {language}" * (item % 5)
         for item in range(2000, 2000 + _ITEMS)
         for language in LANGUAGES
     ]
     (folder / BITEXT).write_text("\n".join(["item,language,text", *sentences]) + "\n", encoding="utf-8")
-    return folder
 
 
 def drop_language(file: Path, language: str, kept: int) -> None:

@@ -18,7 +18,7 @@ from hybridbatch.training.losses import Shard
 
 EVERY = list(ARRANGEMENTS)
 # What the others would show is shown by one of these: kinds differ in their batches, parts in the order of the sums.
-SOME = {2: [*(f"{mix} whole" for mix in MIXES), "hybrid cached", "optical"], 4: ["multilingual cached", "hybrid whole"]}
+SOME = {2: [*(f"{mix} whole" for mix in MIXES), "optical", "hybrid cached"], 4: ["multilingual cached", "hybrid whole"]}
 Trained = dict[str, tuple[list[float], dict[str, Tensor]]]
 
 

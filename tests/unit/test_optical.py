@@ -118,7 +118,7 @@ def test_the_term_is_the_mean_over_pairs_that_are_encoded_alone(workshop: Worksh
                 ids, mask = (torch.from_numpy(one) for one in sentences.tokens.padded(row[[pair]]))
                 states.append(encoder.token_states(ids, mask)[:, 1:-1])  # without [CLS] and [SEP]
                 counted.append(mask[:, 1:-1].bool())
-            costs.append(float(transport_costs(*states, *counted, epsilon=0.1, iterations=50)))
+            costs.append(float(transport_costs(*states, *counted, epsilon=0.05, iterations=50)))
     loss, _ = gradients_of_the_term(trainer, 5)
     assert loss == pytest.approx(0.5 * sum(costs) / 12, abs=1e-5)
 

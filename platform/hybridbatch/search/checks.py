@@ -26,7 +26,7 @@ from hybridbatch.search.planned import PlannedTrials, planned_trials
 from hybridbatch.search.settings_to_check import SettingsToCheck, settings_to_check
 from hybridbatch.spec.experiment import Experiment, Objective
 from hybridbatch.spec.sources import DataLocation
-from hybridbatch.training.arm import active_arms
+from hybridbatch.training.arm import active_arms, errors_below
 from hybridbatch.training.trial_data import TrialData, load_trial_data
 
 
@@ -161,19 +161,6 @@ def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, Tria
             raise one.named_in(error) from error
 
 
-def _check_arms(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation) -> None:
-    checked = set()
-    for one in settings:
-        key = one.experiment.model_dump_json(include={"data", "backbone", "arms", "resources"})
-        if key not in checked:
-            checked.add(key)
-            for _, arm in active_arms(one.experiment):
-                try:
-                    arm.check(one.experiment, loaded[_data_key(one.experiment)], location)
-                except UserError as error:
-                    raise one.named_in(error) from error
-
-
 def _check_languages(tokenizer: LanguageAwareTokenizer, data: TrialData) -> None:
     trained = [(pairs.name, pairs.languages) for pairs in data.train]
     for name, languages in trained + [(task.name, task.languages) for task in (data.selection, *data.report)]:
@@ -184,3 +171,18 @@ def _check_languages(tokenizer: LanguageAwareTokenizer, data: TrialData) -> None
             raise UserError(
                 problem, file=error.file, seen=error.seen, allowed=error.allowed, remedy=error.remedy
             ) from error
+
+
+def _check_arms(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation) -> None:
+    checked: set[str] = set()
+    for one in settings:
+        key = one.experiment.model_dump_json(include={"data", "backbone", "arms"})
+        if key in checked:
+            continue
+        checked.add(key)
+        try:
+            for name, arm in active_arms(one.experiment):
+                with errors_below(f"arms.{name}"):
+                    arm.check(one.experiment, loaded[_data_key(one.experiment)], location)
+        except UserError as error:
+            raise one.named_in(error) from error

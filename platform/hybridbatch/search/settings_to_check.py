@@ -15,7 +15,7 @@ from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.search_space import extremes, middle
 
 MOST = 256  # settings of the search; where there are more, the ends of one range after the other are tried
-# paths on which data, batches, pretrained models and what arms need depend
+# paths on which data, batches, pretrained models and the files of arms depend
 _DECIDE = ("data.", "batches.", "backbone.name", "backbone.revision", "backbone.size", "backbone.folder", "arms.")
 
 

@@ -9,10 +9,11 @@ Shape legend: B pairs of this worker, D width of the embedding.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.spec.settings import Settings
 
 if TYPE_CHECKING:
@@ -111,10 +112,15 @@ class Arm(Settings):
     description: ClassVar[str]
 
     def check(self, experiment: Experiment, data: TrialData, location: DataLocation) -> None:
-        """Raise for what would stop a trial of ``experiment`` because of this arm: asked before the first trial.
+        """Raise for whatever would stop a trial with this arm and that can be found out before the first one.
+
+        Args:
+            experiment: An experiment that has this arm switched on.
+            data: Its data.
+            location: Where data lies.
 
         Raises:
-            UserError: Its path starts with ``arms``.
+            UserError: Its path starts from this arm: ``languages``, not ``arms.NAME.languages``.
         """
 
     def text_change(self, context: ArmContext) -> TextChange | None:
@@ -132,6 +138,18 @@ class Arm(Settings):
     def stage(self, context: ArmContext) -> Stage | None:
         """Return what this arm trains before fine-tuning, None when nothing."""
         return None
+
+
+@contextmanager
+def errors_below(place: str) -> Iterator[None]:
+    """Put ``place`` before the path of a :class:`UserError`, such as ``arms.code-switching`` before ``dictionary``."""
+    try:
+        yield
+    except UserError as error:
+        path = f"{place}.{error.path}" if error.path else place
+        raise UserError(
+            error.problem, file=error.file, path=path, seen=error.seen, allowed=error.allowed, remedy=error.remedy
+        ) from error
 
 
 def active_arms(experiment: Experiment) -> Iterator[tuple[str, Arm]]:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from hybridbatch.training.arms.optical import OptimalTransportDistillation
     from hybridbatch.training.trial_data import TrialData
 
-_PATH, _PURPOSE = "arms.optical", "optical"
+_PURPOSE = "optical"
 T = TypeVar("T")
 
 
@@ -173,11 +173,11 @@ def transport_distillation(
     """Return the term of a trial whose ``encoder`` nothing has trained since its stages.
 
     Raises:
-        UserError: If bitext or teacher cannot be loaded, or do not fit the trial.
+        UserError: If bitext or teacher cannot be loaded, or do not fit the trial; its path starts from the arm.
     """
     workshop, location, trained = context.workshop, context.workshop.location, cast(TextEncoder, encoder)
     pairs = _pairs(settings, location)
-    check_batch(settings.batch_size, pairs, context.shard.workers, f"{_PATH}.batch_size")
+    check_batch(settings.batch_size, pairs, context.shard.workers, "batch_size")
     of_questions = settings.encode_as == "questions"
     backbone = workshop.backbone(context.experiment)
     student = Sentences.of(pairs, backbone, context.tokenizer, of_questions, location)
@@ -201,9 +201,9 @@ def check_distillation(
         UserError: At the setting that is to blame.
     """
     pairs = _pairs(settings, location)
-    check_batch(settings.batch_size, pairs, experiment.resources.workers, f"{_PATH}.batch_size")
+    check_batch(settings.batch_size, pairs, experiment.resources.workers, "batch_size")
     if experiment.data.allow_overlap is None:
-        refuse_reported_text(pairs, data.report, f"{_PATH}.bitext")
+        refuse_reported_text(pairs, data.report, "bitext")
     if settings.teacher is not None:
         place = _teacher_place(settings.teacher, location)
         _at("teacher", lambda: _check_teacher(place, cast(BackboneSettings, experiment.backbone).located(location)))
@@ -225,7 +225,7 @@ def _check_widths(teacher: int, student: int) -> None:
     if teacher != student:
         raise UserError(
             "the token states of teacher and backbone have different widths",
-            path=f"{_PATH}.teacher",
+            path="teacher",
             seen=f"{teacher} of the teacher, {student} of the backbone",
             allowed="a teacher whose states have the width of the backbone's",
             remedy="take another teacher or backbone, or leave the teacher out",
@@ -256,11 +256,11 @@ def _at(setting: str, load: Callable[[], T]) -> T:
     try:
         return load()
     except UserError as error:
-        record = "" if error.path is None or error.path.startswith(("arms.", "backbone.")) else f", {error.path}"
+        record = "" if error.path in (None, setting, "backbone.name") else f", {error.path}"
         raise UserError(
             error.problem,
             file=error.file,
-            path=f"{_PATH}.{setting}{record}",
+            path=f"{setting}{record}",
             seen=error.seen,
             allowed=error.allowed,
             remedy=error.remedy,

@@ -9,7 +9,7 @@ from pydantic import Field
 from hybridbatch.foundation.registries import ARMS, DATASETS
 from hybridbatch.spec.settings import ChosenFrom
 from hybridbatch.spec.sources import SourceSettings
-from hybridbatch.training.arm import Arm, ArmContext, StateTerm
+from hybridbatch.training.arm import Arm, ArmContext, StateTerm, errors_below
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,7 +50,7 @@ class OptimalTransportDistillation(Arm):
     weight: Annotated[float, Field(gt=0)] = 1.0
     batch_size: Annotated[int, Field(ge=1)] = 32
     encode_as: Literal["questions", "passages"] = "passages"
-    epsilon: Annotated[float, Field(ge=1e-4, le=10)] = 0.1
+    epsilon: Annotated[float, Field(ge=1e-4, le=10)] = 0.05
     iterations: Annotated[int, Field(ge=1)] = 50
 
     def check(self, experiment: Experiment, data: TrialData, location: DataLocation) -> None:
@@ -71,4 +71,5 @@ class OptimalTransportDistillation(Arm):
         """
         from hybridbatch.training.transport_distillation import transport_distillation
 
-        return transport_distillation(self, context, encoder)
+        with errors_below("arms.optical"):
+            return transport_distillation(self, context, encoder)
