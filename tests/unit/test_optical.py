@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def cells(result: TrialResult) -> dict[str, float]:
 
 def test_bitext_aligns_a_second_language_that_training_pairs_do_not_have(planted: Path, tmp_path: Path):
     backbone = {"kind": "huggingface", "name": str(planted / "en" / "00000" / "model"), **second_language.LENGTHS}
-    optical = {"bitext": {"dataset": "bitext", "path": "bitext.csv"}, "batch_size": 16, "iterations": 20}
+    optical = {"bitext": {"dataset": "bitext", "path": "bitext.csv"}, "batch_size": 16}
     found = {}
     for name, arm in (("without", None), ("with", optical)):
         changes = second_language.changes(80, backbone=backbone, **{"arms.optical": arm})
@@ -156,7 +157,7 @@ def test_an_interrupted_trial_ends_as_if_it_had_not_been(workshop: Workshop, tmp
 
 
 def test_bfloat16_changes_the_term_by_little(workshop: Workshop):
-    trainer = trained(workshop, **{"training.precision": "bf16"})
+    trainer = trained(workshop, **{"training.precision": "bf16", "training.chunk_tokens": 50})
     trainer.model.train()
     rough = float(trainer.objective.backward_of_state_terms(3, trainer._computing))
     exact, _ = gradients_of_the_term(trained(workshop), 3)
@@ -195,6 +196,21 @@ def test_what_cannot_run_is_refused_before_the_first_trial(
     with pytest.raises(UserError, match=problem) as caught:
         check_study(made, workshop.location)
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        ({"bitext": {"dataset": "bitexts"}}, "arms.optical.bitext.dataset: unknown data set"),
+        ({"bitext": {"dataset": "bitext"}}, "arms.optical.bitext.path: this key is missing"),
+        ({**OPTICAL, "epsilonn": 1}, "arms.optical.epsilonn: unknown key"),
+        ({}, "arms.optical.bitext: this key is missing"),
+        ({**OPTICAL, "batch_size": 0}, "arms.optical.batch_size: out of range"),
+    ],
+)
+def test_mistakes_in_the_file_are_told_at_their_key(arm: dict[str, Any], message: str):
+    with pytest.raises(UserError, match=re.escape(message)):
+        experiment({"arms.optical": arm})
 
 
 def test_a_teacher_of_another_width_is_refused_before_the_first_trial(planted: Path, workshop: Workshop):
