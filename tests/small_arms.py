@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tests.made_languages import write_model
+from tests.small_study import BITEXT, write_bitext
 
 from hybridbatch.foundation.registries import ARMS
 
@@ -17,6 +18,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "distillation": {"teacher": "teacher", "pivot": "en"},
     "domain-adaptation": {"text": [{"dataset": "parallel-pairs", "path": "small.csv"}], "steps": 3, "batch_size": 8},
     "lexical-injection": {"dictionary": "words.parquet", "steps": 3, "batch_size": 8, "learning_rate": 0.01},
+    "optical": {"bitext": {"dataset": "bitext", "path": BITEXT}, "batch_size": 8, "weight": 0.5},
 }
 _WORDS = {"where": ("wo", "donde"), "place": ("ort", "lugar"), "lies": ("liegt", "queda"), "next": ("bei", "junto")}
 
@@ -46,3 +48,4 @@ def write_files(data: Path) -> None:
     ]
     pq.write_table(pa.Table.from_pylist(rows), data / "words.parquet")
     write_model(data / "teacher", ["en"], width=16)
+    write_bitext(data)

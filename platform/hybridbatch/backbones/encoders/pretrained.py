@@ -116,6 +116,18 @@ def outline(name: str, revision: str | None) -> nn.Module:
     return laser_outline(whole) if is_laser(whole) else body_outline(_readable_transformer(whole), name)
 
 
+def states_width(name: str, revision: str | None) -> int | None:
+    """Return the width of a model's token states as its ``config.json`` says, None where it does not.
+
+    Raises:
+        UserError: If there is no such model.
+    """
+    folder = transformer_folder(model_folder(name, revision))
+    config = read_as(dict[str, Any], folder / "config.json") if (folder / "config.json").exists() else {}
+    widths = [config[key] for key in ("hidden_size", "d_model", "dim") if isinstance(config.get(key), int)]
+    return None if is_laser(folder) or not widths else int(widths[0])
+
+
 def save_encoder(encoder: TextEncoder, tokenizer: Any, note: dict[str, Any], folder: Path) -> None:
     """Write an encoder as a Hugging Face folder, with ``note`` (pooling, prefixes, lengths) beside it."""
     with atomic.folder_written_whole(folder) as draft:
