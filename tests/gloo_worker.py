@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from tests.small_arms import arms, settings_of
 from tests.small_study import experiment
 from torch import Tensor, distributed
 from torch.nn import functional
@@ -37,6 +38,23 @@ ARRANGEMENTS = {
     f"{mix} {chunk}": {**CHANGES, "batches.mix": MIXES[mix], "training.chunk_tokens": CHUNKS[chunk]}
     for mix in MIXES
     for chunk in CHUNKS
+}
+ARMS = [f"{arm} arm" for arm in arms()]
+ARRANGEMENTS |= {
+    name: {**CHANGES, "batches.mix": MIXES["hybrid"], f"arms.{arm}": settings_of(arm)}
+    for arm, name in zip(arms(), ARMS, strict=True)
+}
+ARRANGEMENTS["adapters in a trimmed encoder"] = {
+    **CHANGES,
+    "training.learning_rate": 0.01,
+    "training.lora": {"dropout": 0.0},
+    "training.trim_vocabulary": True,
+}
+ARRANGEMENTS["half frozen at several rates"] = {
+    **CHANGES,
+    "backbone.layers": 2,
+    "training.freeze_layers": 1,
+    "training.layer_decay": 0.5,
 }
 PAIRS, WIDTH = 8, 5
 HASHES = torch.tensor([1, 2, 3, 1, 4, 5, 6, 2])  # some passages stand twice, on either side of the cut

@@ -16,6 +16,7 @@ LANGUAGES = ("de", "en", "es")
 _ASKING = {"de": "wo ist der ort von", "en": "where is the place of", "es": "donde esta el lugar de"}
 _STATING = {"de": "liegt bei", "en": "lies next to", "es": "queda junto a"}
 _ITEMS = 60
+BITEXT = "small_bitext.csv"
 
 CONTENT: dict[str, Any] = {
     "name": "small",
@@ -82,7 +83,18 @@ def write_data(folder: Path) -> Path:
                     f"{item},{language},{_ASKING[language]} {thing},{thing} {_STATING[language]} {place} {language}"
                 )
         (folder / file).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    write_bitext(folder)
     return folder
+
+
+def write_bitext(folder: Path) -> None:
+    """Write sentences and their translations into ``folder``."""
+    sentences = [
+        f"{item},{language},{_STATING[language]} thing{item * 7919 % 10007}" + f" {language}" * (item % 5)
+        for item in range(2000, 2000 + _ITEMS)
+        for language in LANGUAGES
+    ]
+    (folder / BITEXT).write_text("\n".join(["item,language,text", *sentences]) + "\n", encoding="utf-8")
 
 
 def drop_language(file: Path, language: str, kept: int) -> None:

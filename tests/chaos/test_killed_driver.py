@@ -18,6 +18,7 @@ from tests.small_study import write_file
 
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.tracking.store import TrackingStore, runs_by_trial
+from hybridbatch.training.progress import read_progress
 
 CHANGES = {
     "training.steps": 200,
@@ -154,3 +155,35 @@ def test_who_is_asked_to_stop_does_it_cleanly_and_says_how_to_go_on(
     said, _ = resumed.communicate(timeout=PATIENCE)
     assert resumed.returncode == 0, said
     check_nothing_lost_nothing_twice(home)
+
+
+def test_a_driver_killed_inside_a_stage_goes_on_inside_it(home: HomeFolder, small_data: Path, tmp_path: Path) -> None:
+    text = [{"dataset": "parallel-pairs", "path": "small.csv"}]
+    stage = {"text": text, "steps": 400, "batch_size": 8, "learning_rate": 0.001}
+    file = write_file(tmp_path, {"arms.domain-adaptation": stage, "search.trials": 1, "search.baselines": {}})
+    options = ["--home", str(home.path), "--local"]
+    stages = home.cache / "stages"
+    driver = start(command("run", str(file), *options), small_data)
+    wait_until(lambda: bool(list(stages.glob("*.making/checkpoints/step-*"))), driver)
+    (trial,) = home.study("small").trials()
+    progress = read_progress(trial.progress)
+    assert progress is not None
+    assert (progress.phase, progress.steps) == ("adapting", 400)
+    kill_whole(driver)
+    (checkpoint,) = [int(one.name.removeprefix("step-")) for one in stages.glob("*.making/checkpoints/step-*")][-1:]
+
+    resumed = start(command("resume", "small", *options), small_data)
+    first: list[int] = []
+
+    def goes_on() -> bool:
+        now = [one for file in stages.glob("*.making/progress.json") if (one := read_progress(file)) is not None]
+        first.extend(one.step for one in now if one.step > 0)
+        return bool(home.study("small").results()) or resumed.poll() is not None
+
+    while not goes_on():
+        time.sleep(0.02)
+    said, _ = resumed.communicate(timeout=PATIENCE)
+    assert resumed.returncode == 0, said
+    assert min(first) >= checkpoint > 0, "from the checkpoint, not from nothing"
+    (result,) = home.study("small").results()
+    assert (result.state, [one.arm for one in result.stages]) == ("complete", ["domain-adaptation"])

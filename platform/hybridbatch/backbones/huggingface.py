@@ -13,6 +13,8 @@ from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.registries import BACKBONES
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hybridbatch.backbones.encoders.text_encoder import TextEncoder
     from hybridbatch.spec.sources import DataLocation
 
@@ -76,6 +78,28 @@ class HuggingFaceBackbone(BackboneSettings):
             unstated_pooling=self.unstated_pooling,
             dropout=self.dropout,
         )
+
+    def outline(self) -> nn.Module:
+        """Return the transformer without weights.
+
+        Raises:
+            UserError: If there is no such model, or it is of another architecture.
+        """
+        from hybridbatch.backbones.encoders.pretrained import check_model_type, outline
+
+        check_model_type(self.model, self.revision, self.model_types)
+        return outline(self.model, self.revision)
+
+    def transformer_folder(self) -> Path:
+        """Return the folder with the pretrained transformer.
+
+        Raises:
+            UserError: If there is no such model.
+        """
+        from hybridbatch.backbones.encoders.hub import model_folder
+        from hybridbatch.backbones.encoders.model_files import transformer_folder
+
+        return transformer_folder(model_folder(self.model, self.revision))
 
     def located(self, location: DataLocation) -> HuggingFaceBackbone:
         """Return these settings with a model folder named by its whole path: workers have other current folders.

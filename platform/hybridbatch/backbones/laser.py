@@ -11,6 +11,8 @@ from hybridbatch.backbones.backbone import BackboneSettings, TrainingText
 from hybridbatch.foundation.registries import BACKBONES
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hybridbatch.backbones.encoders.text_encoder import TextEncoder
     from hybridbatch.spec.sources import DataLocation
 
@@ -49,6 +51,16 @@ class LaserBackbone(BackboneSettings):
         from hybridbatch.backbones.encoders.laser_encoder import load_laser_encoder
 
         return load_laser_encoder(self._checked_folder(), None, self.dropout)
+
+    def outline(self) -> nn.Module:
+        """Return the LSTM without weights.
+
+        Raises:
+            UserError: If it cannot be loaded.
+        """
+        from hybridbatch.backbones.encoders.laser_encoder import laser_outline
+
+        return laser_outline(self._checked_folder())
 
     def located(self, location: DataLocation) -> LaserBackbone:
         """Return these settings with the folder named by its whole path."""

@@ -11,6 +11,8 @@ from hybridbatch.foundation import atomic, fingerprint
 from hybridbatch.foundation.registries import BACKBONES
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hybridbatch.backbones.encoders.text_encoder import TextEncoder
 
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
@@ -65,12 +67,23 @@ class ScratchBackbone(BackboneSettings):
 
     def encoder(self, tokenizer: Any) -> TextEncoder:
         """Return a new encoder with random weights."""
-        from transformers import BertConfig, BertModel
-
         from hybridbatch.backbones.encoders.text_encoder import TextEncoder
 
+        return TextEncoder(self._body(len(tokenizer), tokenizer.pad_token_id), self.pooling)
+
+    def outline(self) -> nn.Module:
+        """Return the transformer without weights."""
+        import torch
+
+        with torch.device("meta"):
+            body: nn.Module = self._body(self.vocabulary, 0)
+        return body
+
+    def _body(self, tokens: int, padding: int) -> Any:
+        from transformers import BertConfig, BertModel
+
         config = BertConfig(
-            vocab_size=len(tokenizer),
+            vocab_size=tokens,
             hidden_size=self.width,
             num_hidden_layers=self.layers,
             num_attention_heads=self.heads,
@@ -78,9 +91,9 @@ class ScratchBackbone(BackboneSettings):
             hidden_dropout_prob=self.dropout,
             attention_probs_dropout_prob=self.dropout,
             max_position_embeddings=max(self.question_tokens, self.passage_tokens),
-            pad_token_id=tokenizer.pad_token_id,
+            pad_token_id=padding,
         )
-        return TextEncoder(BertModel(config, add_pooling_layer=False), self.pooling)
+        return BertModel(config, add_pooling_layer=False)
 
 
 def _train_tokenizer(text: TrainingText, vocabulary: int) -> Any:

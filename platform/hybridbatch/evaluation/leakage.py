@@ -61,13 +61,14 @@ class Overlap:
 def find_overlap(train: Sequence[ParallelPairs], report: Sequence[RetrievalTask]) -> list[Overlap]:
     """Return where a training query or passage equals or holds a question or candidate of a report set.
 
-    Texts are read through the memory map, a chunk at a time; of report texts only hashes are kept.
+    Texts are read through the memory map, a chunk at a time; of report texts only hashes are kept. A training set may
+    have but one of the two columns.
     """
     wanted = [(task, _wanted(task)) for task in report]
     overlaps: list[Overlap] = []
     kinds: tuple[Literal["query", "passage"], ...] = ("query", "passage")
     for pairs in train:
-        for kind in kinds:
+        for kind in (kind for kind in kinds if kind in pairs.rows.column_names):
             found: list[set[int]] = [set() for _ in wanted]
             for _, texts in _normalised_chunks(pairs.rows, kind) if wanted else ():
                 chunk = Chunk.of(texts)

@@ -26,6 +26,7 @@ from hybridbatch.search.planned import PlannedTrials, planned_trials
 from hybridbatch.search.settings_to_check import SettingsToCheck, settings_to_check
 from hybridbatch.spec.experiment import Experiment, Objective
 from hybridbatch.spec.sources import DataLocation
+from hybridbatch.training.arm import active_arms, check_tokens_are_known, errors_below
 from hybridbatch.training.trial_data import TrialData, load_trial_data
 
 
@@ -69,6 +70,8 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
                 raise one.named_in(error) from error
     _check_batches(settings, loaded)
     _check_backbones(settings, loaded, location)
+    _check_arms(settings, loaded, location)
+    _check_trained_parts(settings, location)
     return CheckedStudy(plan, data, settings)
 
 
@@ -159,6 +162,24 @@ def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, Tria
             raise one.named_in(error) from error
 
 
+def _check_trained_parts(settings: Iterable[SettingsToCheck], location: DataLocation) -> None:
+    """Compare what is trained with an outline of the encoder, where something else is asked for than all of it."""
+    outlines: dict[str, Any] = {}
+    for one in settings:
+        backbone, training = cast(BackboneSettings, one.experiment.backbone), one.experiment.training
+        try:
+            check_tokens_are_known(one.experiment)
+            if training.lora or training.freeze_layers or training.freeze_embeddings or training.layer_decay != 1:
+                from hybridbatch.training.trained_part import check_trained_part  # torch, which nobody else needs here
+
+                key = backbone.model_dump_json()
+                if key not in outlines:
+                    outlines[key] = backbone.located(location).outline()
+                check_trained_part(outlines[key], training)
+        except UserError as error:
+            raise one.named_in(error) from error
+
+
 def _check_languages(tokenizer: LanguageAwareTokenizer, data: TrialData) -> None:
     trained = [(pairs.name, pairs.languages) for pairs in data.train]
     for name, languages in trained + [(task.name, task.languages) for task in (data.selection, *data.report)]:
@@ -169,3 +190,18 @@ def _check_languages(tokenizer: LanguageAwareTokenizer, data: TrialData) -> None
             raise UserError(
                 problem, file=error.file, seen=error.seen, allowed=error.allowed, remedy=error.remedy
             ) from error
+
+
+def _check_arms(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation) -> None:
+    checked: set[str] = set()
+    for one in settings:
+        key = one.experiment.model_dump_json(include={"data", "backbone", "arms"})
+        if key in checked:
+            continue
+        checked.add(key)
+        try:
+            for name, arm in active_arms(one.experiment):
+                with errors_below(f"arms.{name}"):
+                    arm.check(one.experiment, loaded[_data_key(one.experiment)], location)
+        except UserError as error:
+            raise one.named_in(error) from error

@@ -15,8 +15,11 @@ from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.search_space import extremes, middle
 
 MOST = 256  # settings of the search; where there are more, the ends of one range after the other are tried
-# paths on which data, batches and pretrained models depend
-_DECIDE = ("data.", "batches.", "backbone.name", "backbone.revision", "backbone.size", "backbone.folder")
+# paths on which data, batches, pretrained models, what is trained of them and the files of arms depend
+_DECIDE = (
+    "data.", "batches.", "backbone.name", "backbone.revision", "backbone.size", "backbone.folder", "arms.",
+    "training.trim_vocabulary", "training.lora", "training.freeze_", "training.layer_decay",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from hybridbatch.foundation.registries import ARMS, BACKBONES, BATCH_KINDS, DATASETS, PRUNERS, SAMPLERS
+from hybridbatch.spec.adapters import Lora
 from hybridbatch.spec.names import NAME_PATTERN
 from hybridbatch.spec.objectives import Direction, objective_directions
 from hybridbatch.spec.resources import Resources, Stores
@@ -147,6 +148,14 @@ class Training(Settings):
         gradient_checkpointing: Whether states inside the encoder are computed again instead of kept: less memory,
             about a third more time.
         compile: Whether the encoder is compiled (``torch.compile``), which takes minutes and a C++ compiler.
+        lora: When given, only low-rank adapters in the encoder are trained; the model that is saved has them in its
+            weights.
+        freeze_embeddings: Whether the encoder's embeddings stay as they are: of tokens and positions, and their norm.
+        freeze_layers: How many of the lowest layers of the encoder stay as they are.
+        layer_decay: Layer k of n has ``layer_decay ** (n - k)`` times the learning rate, the embeddings
+            ``layer_decay ** n`` times (arXiv 1801.06146); 1 is one rate for all.
+        trim_vocabulary: Whether only the rows of the embedding are trained, and kept in the accelerator's memory, that
+            some text of the data sets uses. The model that is saved has all rows.
     """
 
     steps: Count = 1000
@@ -163,6 +172,20 @@ class Training(Settings):
     chunk_tokens: Count | Literal["auto"] = "auto"
     gradient_checkpointing: bool = False
     compile: bool = False
+    lora: Lora | None = None
+    freeze_embeddings: bool = False
+    freeze_layers: Annotated[int, Field(ge=0)] = 0
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    trim_vocabulary: bool = False
+
+    @model_validator(mode="after")
+    def _adapters_leave_nothing_to_freeze(self) -> Training:
+        for name in ("freeze_embeddings", "freeze_layers"):
+            if self.lora is not None and getattr(self, name):
+                problem = "adapters freeze the whole encoder already"
+                remedy = "leave it out, or leave `lora` out"
+                raise rejected(problem, at=name, seen=getattr(self, name), remedy=remedy)
+        return self
 
 
 class Objective(Settings):

@@ -62,7 +62,7 @@ def _attributes(cls: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in reversed(cls.__mro__):
         _, _, section = inspect.cleandoc(one.__doc__ or "").partition("Attributes:\n")
-        for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
+        for name, text in re.findall(r"^ {4}([\w-]+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
             found[name] = " ".join(text.split())
     return found
 

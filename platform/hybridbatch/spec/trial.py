@@ -115,6 +115,26 @@ class Halving(Record):
     chunk_tokens: int
 
 
+class StageRecord(Record):
+    """Training before the first step of a trial, the outcome of which is shared by all trials that begin alike.
+
+    Attributes:
+        arm: Name of the arm.
+        outcome: Fingerprint of all that the outcome depends on: its folder below ``stages`` in the cache.
+        steps: Optimizer steps.
+        loss: The last loss that was noted.
+        seconds: Wall time of the attempt that finished it, in whichever trial.
+        from_cache: Whether it was there already, made by another trial or by an earlier attempt.
+    """
+
+    arm: str
+    outcome: str
+    steps: int
+    loss: float
+    seconds: float
+    from_cache: bool
+
+
 class Mixture(Record):
     """What the mixture of a trial became.
 
@@ -145,6 +165,7 @@ class TrialResult(Record):
         report: Results on the report sets by data set; empty unless complete.
         mixture: What the batches held.
         halvings: Where parts of a batch became smaller for want of memory; the loss and its negatives stayed the same.
+        stages: What was trained before the first step; its time is no part of ``seconds``, since trials share it.
         seconds: Wall time by part: ``train``, ``evaluate``, ``total``.
         provenance: Git revision, packages, fingerprints of data and tokenizer, commit of the pretrained
             weights, threads, device.
@@ -169,6 +190,7 @@ class TrialResult(Record):
     report: dict[str, DatasetResult]
     mixture: Mixture
     halvings: tuple[Halving, ...] = ()
+    stages: tuple[StageRecord, ...] = ()
     seconds: dict[str, float]
     provenance: dict[str, Any]
     leakage: tuple[str, ...]

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from hybridbatch.foundation.errors import UserError, did_you_mean, one_of
 from hybridbatch.spec.names import NAME_PATTERN, NAME_RULE
-from hybridbatch.spec.settings import REJECTED, ChosenFrom, Settings
+from hybridbatch.spec.settings import REJECTED, ChosenFrom, EachFrom, Settings
 
 _EXPECTED = {
     "bool": "true or false",
@@ -197,7 +197,8 @@ def _unwrapped(annotation: Any) -> tuple[Any, list[Any]]:
     while True:
         if get_origin(annotation) is Annotated:
             marks += annotation.__metadata__
-            annotation = get_args(annotation)[0]
+            each = next((one for one in annotation.__metadata__ if isinstance(one, EachFrom)), None)
+            annotation = get_args(annotation)[0] if each is None else each.settings
         elif get_origin(annotation) in (Union, types.UnionType):
             members = [one for one in get_args(annotation) if one is not type(None)]
             if len(members) > 1:

@@ -169,9 +169,12 @@ class LiveTable:
 
     def _cells(self, row: _Row) -> list[RenderableType]:
         step = max(row.rung.step if row.rung else 0, row.progress.step if row.progress else 0)
+        done, steps = step, row.steps
+        if row.progress and row.progress.phase == "adapting":  # these are steps of another training
+            done, steps = row.progress.step, row.progress.steps
         bar: RenderableType = Text(f"{step}", style="dim")
         if row.folder is not None:
-            bar = ProgressBar(total=row.steps, completed=step, width=18 if self._wide else 10)
+            bar = ProgressBar(total=steps, completed=done, width=18 if self._wide else 10)
         rate = row.progress.pairs_per_second if row.progress and row.folder is not None else None
         measures = [measure_text(one, row.rung.summary.get(one) if row.rung else None) for one in self._measures]
         if row.seconds is not None:

@@ -8,11 +8,13 @@ Shape legend: B pairs of this worker, D width of the embedding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.spec.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from hybridbatch.batching.plan import Batch
     from hybridbatch.evaluation.token_store import TokenStore
     from hybridbatch.spec.experiment import Experiment
+    from hybridbatch.spec.sources import DataLocation
     from hybridbatch.training.losses import Shard
+    from hybridbatch.training.trial_data import TrialData
     from hybridbatch.training.workshop import Workshop
 
 
@@ -93,20 +97,80 @@ class StateTerm(Protocol):
         """Add the gradients of this worker's part of the term to ``encoder``; return the part, detached."""
 
 
+@dataclass(frozen=True)
+class StageWork:
+    """What a stage is given to work with.
+
+    Attributes:
+        checkpoints: Folder of its checkpoints: a stage that was killed goes on from the newest.
+        told: Called now and then with the steps done and the newest loss.
+    """
+
+    checkpoints: Path
+    told: Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What came of a stage.
+
+    Attributes:
+        losses: Steps done, and the mean loss since the entry before.
+        more: Further JSON-like findings that are kept beside the weights.
+    """
+
+    losses: Sequence[tuple[int, float]]
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Stage(Protocol):
-    """Training of the encoder before fine-tuning; its outcome is kept and shared by trials."""
+    """Training of the encoder before fine-tuning; its outcome is kept and shared by trials (``training/stages.py``)."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
 
     def identity(self) -> Mapping[str, Any]:
-        """Return, as JSON-like values, all that the outcome depends on beside the encoder that it starts from."""
+        """Return, as JSON-like values, all that the outcome depends on beside the arm's settings and the trial.
 
-    def run(self, encoder: nn.Module) -> None:
-        """Train ``encoder`` in place."""
+        What of the trial counts always is the encoder that the stage starts from, its tokenizer, the seed, the
+        precision, the threads and the sort of device.
+        """
+
+    def run(self, encoder: nn.Module, work: StageWork) -> StageReport:
+        """Train ``encoder`` in place: the same from any checkpoint, and with the names of weights that it had.
+
+        Raises:
+            UserError: If the encoder is not one that can be trained so; its path starts from the arm.
+            TrialError: If the loss is not finite.
+        """
 
 
 class Arm(Settings):
-    """The settings of an arm; the key in ``arms`` is its registered name."""
+    """The settings of an arm; the key in ``arms`` is its registered name.
+
+    Attributes:
+        description: What it does, in a sentence; a fact of the class, no setting.
+        stage_order: Where its stage stands among those of other arms, the lowest first; a fact of the class.
+        keeps_to_the_corpus: Whether it gives the encoder no tokens but those that the texts of the data sets have, so
+            that a vocabulary may be trimmed to these; a fact of the class, no setting.
+    """
 
     description: ClassVar[str]
+    stage_order: ClassVar[int] = 0
+    keeps_to_the_corpus: ClassVar[bool] = False
+
+    def check(self, experiment: Experiment, data: TrialData, location: DataLocation) -> None:
+        """Raise for whatever would stop a trial with this arm and that can be found out before the first one.
+
+        Args:
+            experiment: An experiment that has this arm switched on.
+            data: Its data.
+            location: Where data lies.
+
+        Raises:
+            UserError: Its path starts from this arm: ``languages``, not ``arms.NAME.languages``.
+        """
 
     def text_change(self, context: ArmContext) -> TextChange | None:
         """Return how this arm changes training texts, None when it does not."""
@@ -125,8 +189,38 @@ class Arm(Settings):
         return None
 
 
+@contextmanager
+def errors_below(place: str) -> Iterator[None]:
+    """Put ``place`` before the path of a :class:`UserError`, such as ``arms.code-switching`` before ``dictionary``."""
+    try:
+        yield
+    except UserError as error:
+        path = f"{place}.{error.path}" if error.path else place
+        raise UserError(
+            error.problem, file=error.file, path=path, seen=error.seen, allowed=error.allowed, remedy=error.remedy
+        ) from error
+
+
 def active_arms(experiment: Experiment) -> Iterator[tuple[str, Arm]]:
     """Yield the arms that are switched on, by name."""
     for name, arm in experiment.arms:
         if arm is not None:
             yield name, arm
+
+
+def check_tokens_are_known(experiment: Experiment) -> None:
+    """Check that a vocabulary is trimmed only where the tokens of all texts are known beforehand.
+
+    Raises:
+        UserError: For an arm that may need others.
+    """
+    if not experiment.training.trim_vocabulary:
+        return
+    for name, arm in active_arms(experiment):
+        if not arm.keeps_to_the_corpus:
+            raise UserError(
+                "an arm may need tokens that no text of the data sets has",
+                path="training.trim_vocabulary",
+                seen=f"true, with arms.{name}",
+                allowed=f"false, or arms.{name} left out",
+            )

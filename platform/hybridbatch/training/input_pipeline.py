@@ -27,6 +27,11 @@ KeysOfStep = Callable[[Batch], NDArray[np.int64]]
 _MOST_TOKENS, _MOST_PADDED_TOKENS_ON_A_CPU = 1 << 16, 512
 
 
+def tokens_of_pass(device: str, *, packed: bool) -> int:
+    """Return how many tokens, padding included, a pass of the encoder has where nothing says otherwise."""
+    return _MOST_TOKENS if packed or torch.device(device).type != "cpu" else _MOST_PADDED_TOKENS_ON_A_CPU
+
+
 @dataclass(frozen=True)
 class PreparedStep:
     """All that a step takes in.
@@ -100,10 +105,9 @@ class InputPipeline:
             stores.update(source(step))
         ends = np.cumsum([len(store) for store in stores.values()]).tolist()
         roles = {role: slice(end - len(store), end) for (role, store), end in zip(stores.items(), ends, strict=True)}
-        kind = torch.device(self._device).type
-        most = _MOST_PADDED_TOKENS_ON_A_CPU if kind == "cpu" and not self._packed else _MOST_TOKENS
-        texts = joined(list(stores.values()))
-        passes = text_passes(texts, min(most, self._most_tokens() or most), packed=self._packed)
-        if kind == "cuda":
+        packed = self._packed
+        most, texts = tokens_of_pass(self._device, packed=packed), joined(list(stores.values()))
+        passes = text_passes(texts, min(most, self._most_tokens() or most), packed=packed)
+        if torch.device(self._device).type == "cuda":
             passes = [one.pinned() for one in passes]
         return PreparedStep(step, roles, passes, torch.from_numpy(self._keys(batch)))

@@ -17,8 +17,8 @@ class Progress(Record):
     """How far a trial is.
 
     Attributes:
-        phase: ``loading``, ``training``, ``evaluating`` or ``reporting``.
-        step: Steps done, of ``steps``.
+        phase: ``loading``, ``adapting`` (a stage before the first step), ``training``, ``evaluating`` or ``reporting``.
+        step: Steps done, of ``steps``; while adapting, those of the stage.
         loss: Newest training loss.
         pairs_per_second: Newest rate.
         summary: Measures of the newest evaluation on the selection set.
@@ -44,6 +44,11 @@ class ProgressFile:
         self._file, self._active = file, active
         self._now = Progress(phase="loading", step=0, steps=steps)
         self._written = 0.0
+
+    @property
+    def now(self) -> Progress:
+        """How far it is."""
+        return self._now
 
     def update(self, *, force: bool = False, **changes: object) -> None:
         """Take note of changes, and write them when the last write is long enough ago."""

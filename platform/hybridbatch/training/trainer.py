@@ -29,7 +29,10 @@ from hybridbatch.training.gathering import average_gradients, copy_from_first
 from hybridbatch.training.input_pipeline import InputPipeline
 from hybridbatch.training.losses import Shard
 from hybridbatch.training.objective import Objective
-from hybridbatch.training.optimization import learning_rate, make_optimizer
+from hybridbatch.training.optimization import learning_rate, make_optimizer, set_learning_rates
+from hybridbatch.training.progress import Progress
+from hybridbatch.training.stages import run_stages
+from hybridbatch.training.trained_part import TrainedPart
 from hybridbatch.training.workshop import Workshop
 
 _POINTS_OF_CURVE = 200  # enough for a smooth picture of any length
@@ -46,17 +49,32 @@ class Trainer:
         workshop: What trials share.
         shard: Which part of each global batch is this worker's.
         device: Where to train.
+        told: Called with how far the stages before the first step are.
+
+    Attributes:
+        stages: What was trained before the first step.
     """
 
-    def __init__(self, experiment: Experiment, workshop: Workshop, shard: Shard, device: str) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        workshop: Workshop,
+        shard: Shard,
+        device: str,
+        told: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
         settings = experiment.training
         self.experiment, self.shard, self.device = experiment, shard, device
         torch.set_num_threads(settings.threads)
         encoder = workshop.encoder(experiment)  # before the texts: it says in no time which lengths it takes
-        self.model = DualEncoder(encoder, experiment.loss.temperature, experiment.loss.learn_temperature).to(device)
-        copy_from_first(self.model.state_dict().values(), shard.workers)
+        encoder.to(device)
         if settings.gradient_checkpointing:
             encoder.compute_states_again()
+        context = ArmContext(experiment, workshop, shard, device)
+        self.stages = run_stages(encoder, context, told)
+        self.part = TrainedPart(encoder, experiment, workshop)
+        self.model = DualEncoder(encoder, experiment.loss.temperature, experiment.loss.learn_temperature).to(device)
+        copy_from_first(self.model.state_dict().values(), shard.workers)
         packed = encoder.can_pack and not settings.compile  # which would compile anew for every batch
         if packed:
             encoder.attend_within_texts()
@@ -69,7 +87,7 @@ class Trainer:
             size_exponent=experiment.data.size_exponent,
             seed=settings.seed,
         )
-        self.objective = Objective(ArmContext(experiment, workshop, shard, device), self.model)
+        self.objective = Objective(context, self.model)
         self.gradients = EmbeddingGradients(
             torch.compile(encoder, dynamic=True) if settings.compile else encoder,
             [parameter for parameter in encoder.parameters() if parameter.requires_grad],
@@ -138,8 +156,7 @@ class Trainer:
         settings = self.experiment.training
         prepared = self._input.step(self.step, last=last)
         self.mixture.add(prepared.step.batch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, settings)
+        set_learning_rates(self.optimizer, self.step, settings)
         before = self.gradients.most_tokens
         loss = self.gradients.backward(prepared.passes, lambda leaf_RD: self.objective.loss(leaf_RD, prepared))
         if self.gradients.most_tokens != before:

@@ -7,7 +7,7 @@ import math
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
 
@@ -17,12 +17,12 @@ from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import ConflictError, HybridBatchError, TrialError
 from hybridbatch.foundation.provenance import provenance
 from hybridbatch.spec.folders import TrialFolder
-from hybridbatch.spec.trial import DatasetResult, Mixture, Rung, TrialResult, TrialSpec, TrialState
+from hybridbatch.spec.trial import DatasetResult, Mixture, Rung, StageRecord, TrialResult, TrialSpec, TrialState
 from hybridbatch.training.broken_group import BrokenGroupError, is_of_the_accelerator, lost_the_others
 from hybridbatch.training.checkpoints import load_weights, newest_checkpoint, write_tensors
 from hybridbatch.training.early_stopping import BestSoFar
 from hybridbatch.training.losses import ALONE, Shard
-from hybridbatch.training.progress import ProgressFile
+from hybridbatch.training.progress import Progress, ProgressFile
 from hybridbatch.training.trainer import Trainer
 from hybridbatch.training.workshop import Workshop
 
@@ -114,6 +114,7 @@ class TrialRun:
         self.best = BestSoFar()
         self.report: dict[str, DatasetResult] = {}
         self.seconds = {"train": 0.0, "evaluate": 0.0}
+        self.stages: tuple[StageRecord, ...] = ()
         self.started = _now()
         self.first_step: str | None = None
         self.progress = ProgressFile(folder.progress, self.settings.steps, active=shard.rank == 0)
@@ -126,7 +127,9 @@ class TrialRun:
     def to_the_end(self) -> TrialResult:
         """Train, evaluate and report until the trial is complete or pruned; return its result."""
         self.progress.update(force=True)
-        trainer = self.trainer = Trainer(self.experiment, self.workshop, self.shard, self.device)
+        trainer = self.trainer = Trainer(self.experiment, self.workshop, self.shard, self.device, self._tell_of_stage)
+        self.stages = trainer.stages
+        self.progress.update(phase="loading", step=0, steps=self.settings.steps, loss=None)
         checkpoint = newest_checkpoint(self.folder.checkpoints)
         if checkpoint is not None:
             self._go_back_to(checkpoint, trainer)
@@ -138,12 +141,17 @@ class TrialRun:
                 return self._pruned()
         return self._complete(trainer)
 
+    def _tell_of_stage(self, now: Progress) -> None:
+        self.progress.update(phase=now.phase, step=now.step, steps=now.steps, loss=now.loss)
+
     def _go_back_to(self, checkpoint: Path, trainer: Trainer) -> None:
         state = trainer.load(checkpoint)
         self.rungs = [Rung.model_validate(rung) for rung in state["rungs"]]
         self.best = BestSoFar(**state["best"])
         self.seconds = dict(state["seconds"])
         self.started = state["started"]
+        # what the attempt before saw: that this one took it from the cache says nothing
+        self.stages = tuple(StageRecord.model_validate(one) for one in state.get("stages", ()))
 
     def _next_rung(self, trainer: Trainer) -> Rung | None:
         every = self.settings.evaluate_every
@@ -169,7 +177,9 @@ class TrialRun:
         self._see_if_best(trainer, rung)
         if self.shard.rank == 0:
             state = {"best": vars(self.best), "seconds": self.seconds, "started": self.started}
-            trainer.save(self.folder.checkpoints, {**state, "rungs": [one.model_dump() for one in self.rungs]})
+            records = {"rungs": self.rungs, "stages": self.stages}
+            dumped = {name: [one.model_dump() for one in some] for name, some in records.items()}
+            trainer.save(self.folder.checkpoints, {**state, **dumped})
         return rung
 
     def _measure_selection(self, trainer: Trainer) -> DatasetResult | None:
@@ -199,6 +209,7 @@ class TrialRun:
     def _complete(self, trainer: Trainer) -> TrialResult:
         if self.best.step is not None and self.best.step != trainer.step:
             load_weights(self.folder.best_weights / "model.safetensors", trainer.model)
+        trainer.part.ends()
         start = time.perf_counter()
         for task in self.workshop.data(self.experiment.data).report:
             self.progress.update(force=True, phase="reporting")
@@ -215,12 +226,11 @@ class TrialRun:
 
     def _save_model(self, trainer: Trainer) -> None:
         from hybridbatch.backbones.encoders.pretrained import save_encoder
-        from hybridbatch.backbones.encoders.text_encoder import TextEncoder
 
         tokenizer, _ = self.workshop.tokenizer(self.experiment)
         sides = ("question_prefix", "passage_prefix", "question_tokens", "passage_tokens")
         note = {side: getattr(self.experiment.backbone, side) for side in sides}
-        save_encoder(cast(TextEncoder, trainer.encoder), tokenizer, note, self.folder.model)
+        save_encoder(trainer.part.whole(), tokenizer, note, self.folder.model)
 
     def _pruned(self) -> TrialResult:
         step = self.trainer.step if self.trainer else 0
@@ -251,6 +261,7 @@ class TrialRun:
             report=self.report,
             mixture=trainer.mixture_so_far() if trainer else Mixture(batches={}, datasets={}, pairs={}),
             halvings=tuple(trainer.halvings) if trainer else (),
+            stages=self.stages,
             seconds={**self.seconds, "total": sum(self.seconds.values())},
             provenance=self._provenance(),
             leakage=self.workshop.data(self.experiment.data).leakage,

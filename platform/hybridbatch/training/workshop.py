@@ -26,6 +26,7 @@ from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.spec.experiment import Data, Experiment
 from hybridbatch.spec.sources import DataLocation
 from hybridbatch.training.trial_data import TrialData, load_trial_data
+from hybridbatch.training.vocabulary import ids_used
 
 T = TypeVar("T")
 _KEPT = 4  # objects of each sort; trials of one study rarely differ in data or backbone
@@ -71,7 +72,7 @@ class Workshop:
         Raises:
             UserError: If a data set cannot be loaded, or training text stands in a report set without leave.
         """
-        return self._keep("data", settings.model_dump_json(), lambda: load_trial_data(settings, self.location))
+        return self.keep("data", settings.model_dump_json(), lambda: load_trial_data(settings, self.location))
 
     def backbone(self, experiment: Experiment) -> BackboneSettings:
         """Return the backbone of an experiment, with local files where this machine has them."""
@@ -91,7 +92,7 @@ class Workshop:
             tokenizer = backbone.tokenizer(text)
             return tokenizer, tokenizer_fingerprint(tokenizer)
 
-        return self._keep("tokenizer", _key(experiment), load)
+        return self.keep("tokenizer", _key(experiment), load)
 
     def training_tokens(self, experiment: Experiment) -> list[TokenisedPairs]:
         """Return the training sets as tokens."""
@@ -103,7 +104,7 @@ class Workshop:
                 for pairs in data.train
             ]
 
-        return self._keep("training_tokens", _key(experiment), load)
+        return self.keep("training_tokens", _key(experiment), load)
 
     def task_tokens(self, experiment: Experiment, task: RetrievalTask) -> TokenisedTask:
         """Return a task as tokens."""
@@ -112,7 +113,23 @@ class Workshop:
             stores = self._pair_of_stores(experiment, task.questions, task.candidates, task.fingerprint)
             return TokenisedTask(task, *stores)
 
-        return self._keep("task_tokens", f"{_key(experiment)} {task.name} {task.fingerprint}", load)
+        return self.keep("task_tokens", f"{_key(experiment)} {task.name} {task.fingerprint}", load)
+
+    def token_ids(self, experiment: Experiment) -> NDArray[np.int64]:
+        """Return the ids of all tokens in the texts of an experiment, and of all special tokens, in ascending order."""
+
+        def load() -> NDArray[np.int64]:
+            data = self.data(experiment.data)
+            tasks = [self.task_tokens(experiment, task) for task in (data.selection, *data.report)]
+            pairs = self.training_tokens(experiment)
+            stores = [
+                *(store for one in pairs for store in (one.questions, one.passages)),
+                *(store for one in tasks for store in (one.questions, one.candidates)),
+            ]
+            special = getattr(self.tokenizer(experiment)[0], "all_special_ids", [])
+            return np.union1d(ids_used(stores), np.array(special, np.int64))
+
+        return self.keep("token_ids", _key(experiment), load)
 
     def _pair_of_stores(
         self, experiment: Experiment, questions: Any, passages: Any, content: str
@@ -144,10 +161,18 @@ class Workshop:
         Raises:
             UserError: If it cannot be loaded, or has too few positions for the texts asked for.
         """
+        return copy.deepcopy(self._untouched_encoder(experiment))
+
+    def encoder_fingerprint(self, experiment: Experiment) -> str:
+        """Return the fingerprint of the weights of :meth:`encoder`."""
+        untouched = self._untouched_encoder(experiment)
+        key = f"{_key(experiment)} {_weights_seed(self.backbone(experiment), experiment)}"
+        return self.keep("encoder_fingerprint", key, lambda: weights_fingerprint(untouched))
+
+    def _untouched_encoder(self, experiment: Experiment) -> TextEncoder:
         backbone = self.backbone(experiment)
         tokenizer, _ = self.tokenizer(experiment)
-        # All seeds share pretrained weights; one seed for all, since transformers fills what a file lacks at random.
-        seed = derive_seed(experiment.training.seed if backbone.random_weights else 0, "weights")
+        seed = _weights_seed(backbone, experiment)
 
         def build() -> TextEncoder:
             torch.manual_seed(seed)
@@ -155,9 +180,16 @@ class Workshop:
             _refuse_too_many_tokens(backbone, most_tokens(encoder.body))
             return encoder
 
-        return copy.deepcopy(self._keep("encoder", f"{_key(experiment)} {seed}", build))
+        return self.keep("encoder", f"{_key(experiment)} {seed}", build)
 
-    def _keep(self, sort: str, key: str, make: Callable[[], T]) -> T:
+    def keep(self, sort: str, key: str, make: Callable[[], T]) -> T:
+        """Return what ``make`` made for ``key``, now or before; of each sort the newest few are kept.
+
+        Args:
+            sort: What it is, such as ``encoder``.
+            key: All that it depends on.
+            make: Makes it; no trial may change it afterwards.
+        """
         kept = self._kept.setdefault(sort, OrderedDict())
         if key not in kept:
             kept[key] = make()
@@ -173,6 +205,19 @@ def _refuse_too_many_tokens(backbone: BackboneSettings, most: int | None) -> Non
         if most is not None and asked > most:
             problem = "the model has fewer positions than that"
             raise UserError(problem, path=f"backbone.{side}", seen=asked, allowed=f"at most {most}")
+
+
+def weights_fingerprint(module: torch.nn.Module) -> str:
+    """Return the fingerprint of the names and values of all weights."""
+    weights = sorted(module.state_dict().items())
+    shapes = [[name, list(tensor.shape), str(tensor.dtype)] for name, tensor in weights]
+    values = (tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data for _, tensor in weights)
+    return fingerprint.of_json([shapes, fingerprint.of_bytes(values)])
+
+
+def _weights_seed(backbone: BackboneSettings, experiment: Experiment) -> int:
+    # All seeds share pretrained weights; one seed for all, since transformers fills what a file lacks at random.
+    return derive_seed(experiment.training.seed if backbone.random_weights else 0, "weights")
 
 
 def _key(experiment: Experiment) -> str:

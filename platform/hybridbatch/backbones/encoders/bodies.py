@@ -67,6 +67,21 @@ def load_body(folder: Path, name: str, dropout: float | None) -> tuple[Any, bool
     return (whole.get_encoder() if of_two else whole), has_pooler
 
 
+def body_outline(folder: Path, name: str) -> nn.Module:
+    """Return the transformer in ``folder`` without weights; for the arguments see :func:`load_body`.
+
+    Raises:
+        UserError: If its configuration cannot be read.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    with readable_loading_errors(name, "model"), torch.device("meta"):
+        config = AutoConfig.from_pretrained(folder)
+        whole: Any = AutoModel.from_config(config)
+    body: nn.Module = whole.get_encoder() if config.model_type in ENCODER_OF_TWO else whole
+    return body
+
+
 def save_body(body: Any, folder: Path) -> None:
     """Write a transformer so that :func:`load_body` reads it back."""
     if body.config.model_type in ENCODER_OF_TWO:

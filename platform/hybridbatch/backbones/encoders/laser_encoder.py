@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -56,9 +57,23 @@ class LaserBody(nn.Module):
         states_BTH, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=input_ids.shape[1])
         return TokenStates(states_BTH)
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the embedding of the tokens, by the name that Hugging Face gives it."""
+        return self.embed_tokens
+
     def save_pretrained(self, folder: Path) -> None:
         """Write what :func:`load_laser_encoder` reads, tokenizer apart."""
         write_weights(self.config, self.state_dict(), folder)
+
+
+def laser_outline(folder: Path) -> LaserBody:
+    """Return the LASER encoder in ``folder`` without weights.
+
+    Raises:
+        UserError: If a file is missing or broken.
+    """
+    with torch.device("meta"):
+        return LaserBody(read_weights(folder)[0])
 
 
 def load_laser_encoder(folder: Path, pooling: PoolingName | None, dropout: float | None) -> TextEncoder:

@@ -68,6 +68,11 @@ class _Architecture(BaseModel):
     model_type: str | None = None
 
 
+class _Widths(BaseModel):
+    hidden_size: int | None = None
+    d_model: int | None = None
+
+
 class _Prompts(BaseModel):
     prompts: dict[str, str | None] | None = None
 
@@ -109,6 +114,20 @@ def model_type(folder: Path) -> str | None:
     """
     file = folder / "config.json"
     return read_as(_Architecture, file).model_type if file.exists() else None
+
+
+def stated_width(folder: Path) -> int | None:
+    """Return the width of a model's embeddings, None when its files do not say it.
+
+    Raises:
+        UserError: If one of its files cannot be read.
+    """
+    dense = [folder / part.path for part in modules(folder) if part.kind == "Dense"] or sorted(folder.glob("dense-*"))
+    if dense:
+        return read_as(DenseConfig, dense[-1] / "config.json").out_features
+    file = transformer_folder(folder) / "config.json"
+    stated = read_as(_Widths, file) if file.exists() else _Widths()
+    return stated.hidden_size or stated.d_model
 
 
 def has_old_weights(folder: Path) -> bool:

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hybridbatch.backbones.backbone import PoolingName, PretrainedPooling
-from hybridbatch.backbones.encoders.bodies import load_body, pooler_layer, save_body
+from hybridbatch.backbones.encoders.bodies import body_outline, load_body, pooler_layer, save_body
 from hybridbatch.backbones.encoders.hub import model_folder, readable_loading_errors
 from hybridbatch.backbones.encoders.language_codes import LanguageCodedTokenizer, language_coded
-from hybridbatch.backbones.encoders.laser_encoder import load_laser_encoder
+from hybridbatch.backbones.encoders.laser_encoder import laser_outline, load_laser_encoder
 from hybridbatch.backbones.encoders.laser_files import is_laser
 from hybridbatch.backbones.encoders.laser_tokenizer import LaserTokenizer
 from hybridbatch.backbones.encoders.model_files import (
@@ -104,6 +104,28 @@ def load_encoder(
         chosen, dense = "cls", [pooler_layer(body, has_pooler, name)]
     uncounted = tokenizer.code_ids if isinstance(tokenizer, LanguageCodedTokenizer) else ()
     return TextEncoder(body, chosen, dense, uncounted)
+
+
+def outline(name: str, revision: str | None) -> nn.Module:
+    """Return the transformer or LSTM of a model without weights.
+
+    Raises:
+        UserError: If there is no such model.
+    """
+    whole = model_folder(name, revision)
+    return laser_outline(whole) if is_laser(whole) else body_outline(_readable_transformer(whole), name)
+
+
+def states_width(name: str, revision: str | None) -> int | None:
+    """Return the width of a model's token states as its ``config.json`` says, None where it does not.
+
+    Raises:
+        UserError: If there is no such model.
+    """
+    folder = transformer_folder(model_folder(name, revision))
+    config = read_as(dict[str, Any], folder / "config.json") if (folder / "config.json").exists() else {}
+    widths = [config[key] for key in ("hidden_size", "d_model", "dim") if isinstance(config.get(key), int)]
+    return None if is_laser(folder) or not widths else int(widths[0])
 
 
 def save_encoder(encoder: TextEncoder, tokenizer: Any, note: dict[str, Any], folder: Path) -> None:

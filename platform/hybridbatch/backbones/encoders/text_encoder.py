@@ -107,6 +107,11 @@ class TextEncoder(nn.Module):
         """Prepare for texts that come without padding."""
         attend_within_texts(self.body)
 
+    def token_states(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """Return the last states of all tokens [B, T, H], of padding, too: what pooling makes embeddings of."""
+        states_BTH: Tensor = self.body(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        return states_BTH
+
     def forward(self, ids_BT: Tensor, mask_BT: Tensor | None = None, packing: Packing | None = None) -> Tensor:
         """Return embeddings [B, D] of unit length, float32.
 
@@ -120,7 +125,7 @@ class TextEncoder(nn.Module):
             return nn.functional.normalize(self.dense(pooled_BH).float(), dim=-1)
         if mask_BT is None:
             raise ValueError("padded texts come with their mask")
-        states_BTH = self.body(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        states_BTH = self.token_states(ids_BT, mask_BT)
         uncounted_BT = torch.isin(ids_BT, self.uncounted_ids) if len(self.uncounted_ids) else None
         pooled_BH = self.dense(pool(states_BTH, mask_BT, self.pooling, uncounted_BT))
         return nn.functional.normalize(pooled_BH.float(), dim=-1)
