@@ -173,6 +173,15 @@ def test_plan_says_what_would_run_and_starts_nothing(command_line: CommandLine, 
     assert not (tmp_path / ".hybridbatch" / "ledger.db").exists()
 
 
+def test_plan_shows_batches_that_are_alike_once(command_line: CommandLine, tmp_path: Path) -> None:
+    other = {"batches.mix": {"crosslingual": 1.0}}
+    baselines = {"one": {}, "two": {"loss.temperature": 0.1}, "other": other}
+    out = command_line("plan", write_file(tmp_path, {"search.baselines": baselines})).out
+    assert "one, two " in out
+    assert out.count("100% crosslingual") == 1
+    assert "batches.mix={crosslingual: 1.0}" in " ".join(out.split())
+
+
 def test_status_keys(command_line: CommandLine, finished: HomeFolder) -> None:
     state = command_line("status", "small", "--home", finished.path, "--json").json
     assert set(state) == {"study", "trials", "best", "running", "objectives", "home"}

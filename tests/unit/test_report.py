@@ -22,7 +22,7 @@ from hybridbatch.report.collect import collect
 from hybridbatch.report.export import comparison_csv, comparison_json
 from hybridbatch.report.figures.importance import importances
 from hybridbatch.report.figures.study import study_cards
-from hybridbatch.report.naming import duration, measure_text, number, short_paths
+from hybridbatch.report.naming import counted, duration, measure_text, number, short_paths
 from hybridbatch.report.pareto import non_dominated
 from hybridbatch.spec.folders import StudyFolder
 
@@ -188,6 +188,12 @@ def test_csv_has_a_row_for_each_trial(table: StudyTable) -> None:
         (number(1469), "1469"),
         (number(True), "True"),
         (number(None), ""),
+        (
+            number({"languages": ("en", "es"), "text": [{"path": "a.csv"}]}),
+            "{languages: [en, es], text: [{path: a.csv}]}",
+        ),
+        (counted(1, "trial"), "1 trial"),
+        (counted(0.5, "GPU"), "0.5 GPUs"),
         (measure_text("map_mono", 0.79177), ".7918"),
         (measure_text("map_mono", 1.0), "1.0000"),
         (measure_text("map_mono", -0.01234, signed=True), "-.0123"),

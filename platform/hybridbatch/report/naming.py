@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
+
+import yaml
 
 from hybridbatch.foundation.registries import BIAS_METRICS, CONTRAST_METRICS, FAIRNESS_METRICS, RANKING_METRICS
 
@@ -43,10 +46,27 @@ def short_paths(paths: Iterable[str]) -> dict[str, str]:
 
 
 def number(value: Any) -> str:
-    """Return a value with four significant digits, or as it is when it is no float; nothing for None."""
+    """Return a value with four significant digits, a mapping or list as YAML on one line; nothing for None."""
     if value is None:
         return ""
+    if isinstance(value, dict | list | tuple):
+        made = yaml.safe_dump(
+            _plain(value), default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
+        )
+        return made.strip()
     return f"{value:.4g}" if isinstance(value, float) and abs(value) < _LARGE else str(value)
+
+
+def counted(count: float, thing: str) -> str:
+    """Return ``1 trial``, ``2 trials``, ``0.5 GPUs``."""
+    return f"{count:g} {thing}" if count == 1 else f"{count:g} {thing}s"
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with lists in place of the tuples that settings are frozen in."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def measure_text(measure: str, value: float | None, *, signed: bool = False) -> str:

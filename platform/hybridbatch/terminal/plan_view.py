@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from hybridbatch.report.naming import number
+from hybridbatch.report.naming import counted, number
 from hybridbatch.search.preview import Preview
 from hybridbatch.spec.experiment import Experiment
 
@@ -22,13 +23,13 @@ def print_plan(plan: Preview, experiment: Experiment, console: Console) -> None:
     training, resources = plan.training, plan.resources
     console.print(
         f"A full trial: {training['steps']:,} steps of {experiment.batches.size} pairs = {training['pairs']:,} pairs, "
-        f"{training['evaluations']} evaluations on the selection set",
+        f"{counted(training['evaluations'], 'evaluation')} on the selection set",
         highlight=False,
     )
-    gpus = f", {resources['gpus']:g} GPUs" if resources["gpus"] else ""
+    gpus = f", {counted(resources['gpus'], 'GPU')}" if resources["gpus"] else ""
     console.print(
-        f"Resources of a trial: {resources['workers']:g} workers, {resources['cpus']:g} CPUs{gpus}; "
-        f"on this machine alone {resources['concurrent']:g} trials at a time",
+        f"Resources of a trial: {counted(resources['workers'], 'worker')}, {counted(resources['cpus'], 'CPU')}{gpus}; "
+        f"on this machine alone {counted(resources['concurrent'], 'trial')} at a time",
         highlight=False,
     )
     for statement in plan.leakage:
@@ -62,10 +63,14 @@ def _print_trials(plan: Preview, experiment: Experiment, console: Console) -> No
 
 def _print_batches(plan: Preview, console: Console) -> None:
     table = _table("batches of", "kinds", "epochs", left=3)
+    alike: dict[str, list[str]] = {}
     for name, batches in plan.batches.items():
+        alike.setdefault(json.dumps(batches, sort_keys=True), []).append(name)
+    for names in alike.values():
+        batches = plan.batches[names[0]]
         kinds = ", ".join(f"{share:.0%} {kind}" for kind, share in batches["kinds"].items())
         epochs = ", ".join(f"{kind}: {count:.1f}" for kind, count in batches["epochs"].items())
-        table.add_row(name, kinds, epochs)
+        table.add_row(", ".join(names), kinds, epochs)
     console.print(table)
     print_left_out(sorted({note for batches in plan.batches.values() for note in batches["left_out"]}), console)
     console.print()
