@@ -93,17 +93,19 @@ def _attend(
         )
         return attended, None
     within = _within_texts_on_gpu if query_1ANE.is_cuda else _within_texts
-    given = (query_1ANE[0], key_1ANE[0], value_1ANE[0])
-    return within(given, packing, dropout, scaling).transpose(0, 1)[None], None
+    return within((query_1ANE, key_1ANE, value_1ANE), packing, dropout, scaling).transpose(1, 2), None
 
 
 def _within_texts(
     given: tuple[Tensor, Tensor, Tensor], packing: Packing, dropout: float, scaling: float | None
 ) -> Tensor:
-    """Return what the tokens [A, N, E] of each text find in it, text after text."""
-    query, key, value = (torch.split(one, list(packing.lengths), dim=1) for one in given)
+    """Return what the tokens [1, A, N, E] of each text find in it, text after text.
+
+    The first dimension stays: without it torch has no kernel that keeps no table of all weights.
+    """
+    query, key, value = (torch.split(one, list(packing.lengths), dim=2) for one in given)
     parts = zip(query, key, value, strict=True)
-    return torch.cat([scaled_dot_product_attention(*qkv, None, dropout, scale=scaling) for qkv in parts], dim=1)
+    return torch.cat([scaled_dot_product_attention(*qkv, None, dropout, scale=scaling) for qkv in parts], dim=2)
 
 
 def _within_texts_on_gpu(
@@ -112,7 +114,7 @@ def _within_texts_on_gpu(
     """Return the same from one kernel for texts of all lengths."""
     query, key, value = (
         torch.nested.nested_tensor_from_jagged(
-            one.transpose(0, 1).contiguous(),
+            one[0].transpose(0, 1).contiguous(),
             packing.offsets_B1,
             min_seqlen=min(packing.lengths),
             max_seqlen=max(packing.lengths),
@@ -121,4 +123,4 @@ def _within_texts_on_gpu(
     )
     found = scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scaling)
     values_NAE: Tensor = found.transpose(1, 2).contiguous().values()
-    return values_NAE.transpose(0, 1)
+    return values_NAE.transpose(0, 1)[None]
