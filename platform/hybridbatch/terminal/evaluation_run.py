@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hybridbatch.evaluation.evaluate_model import evaluate_model
+from hybridbatch.evaluation.evaluate_model import encode_with_model
 from hybridbatch.evaluation.precision import Precision
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.spec.folders import HomeFolder
@@ -38,7 +38,7 @@ def run_evaluation(
         def progress(what: str, done: int, total: int) -> None:
             bars.update(tasks[what], completed=done, total=total)
 
-        result, table = evaluate_model(
+        encoded = encode_with_model(
             folder,
             source,
             location,
@@ -48,6 +48,7 @@ def run_evaluation(
             keep_embeddings=keep_embeddings,
             progress=progress,
         )
+        result, table = encoded.evaluate()
     if scores is not None:
         write_scores(table, scores)
     return result
