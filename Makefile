@@ -1,4 +1,4 @@
-# make demo    installs and runs the quickstart study, then prints the comparison
+# make demo    installs, runs the quickstart study, prints the comparison and makes its page
 # make test    installs and runs the tests
 # make check   ruff, mypy, import-linter
 

@@ -14,6 +14,7 @@ from tests.published_models import published  # noqa: F401 - a fixture
 from tests.servers import mlflow_server  # noqa: F401 - a fixture
 from tests.small_disk import small_disk  # noqa: F401 - a fixture
 from tests.study_fixtures import command_line, empty_home, finished, home, small_data  # noqa: F401 - fixtures
+from tests.training_fixtures import one_torch_thread, workshop  # noqa: F401 - fixtures
 
 # No test may look for a model hub or send statistics.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")

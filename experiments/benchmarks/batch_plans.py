@@ -22,8 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import time
 from typing import Any
 
@@ -32,6 +30,7 @@ import numpy as np
 from hybridbatch.batching.plan import BatchPlan, PairSet
 from hybridbatch.evaluation.peak_memory import PeakMemory
 from hybridbatch.foundation.registries import BATCH_KINDS
+from measuring import measured_apart
 
 NINE = ("en", "ar", "zh", "de", "es", "ru", "th", "tr", "hi")
 SEVEN = ("en", "ar", "zh", "de", "es", "ru", "hi")
@@ -134,9 +133,7 @@ def medians(options: argparse.Namespace) -> list[dict[str, Any]]:
     for turn in range(options.repeats):
         first = int(np.random.default_rng(turn).integers(10**9))
         for one in chosen:  # by turns, so that a busy moment of the machine hits all of them
-            command = [sys.executable, __file__, "--row", *map(str, one), str(first)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            found[one].append(json.loads(done.stdout))
+            found[one].append(measured_apart(__file__, *one, first))
     return [
         {
             **dict(zip(("row", "case", "mix", "batch"), one, strict=True)),

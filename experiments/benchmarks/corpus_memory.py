@@ -9,9 +9,9 @@ relevant document each. Each row of the table is a process of its own:
 - second load: the cache is read;
 - dictionary: what beir.datasets.data_loader.GenericDataLoader keeps, id to title and text, read with json.
 
-Peak is the most memory that was resident (``ru_maxrss``), less what the same process had after its imports. Pages of
-mapped files count in it, though the system takes them back when it needs them. Anonymous is what belongs to no file
-(``RssAnon``), imports included, when the load is over.
+Anonymous is the most memory that belonged to no file (``RssAnon``, looked at every 10 ms), resident the most that was
+resident (``VmHWM``), both less what the process had after its imports. Pages of mapped files are resident, too, though
+the system takes them back when it needs them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
+
+from measuring import LoadCost, measured_apart
 
 ROWS = ("first load", "second load", "dictionary")
 QUESTIONS = 1_000
@@ -57,7 +55,7 @@ def measure(row: str, folder: Path, cache: Path) -> dict[str, float]:
     from hybridbatch.datasets.beir import Beir
     from hybridbatch.spec.sources import DataLocation
 
-    before, start = peak(), time.perf_counter()
+    cost = LoadCost()
     if row == "dictionary":
         kept = {}
         with (folder / "corpus.jsonl").open(encoding="utf-8") as corpus:
@@ -67,19 +65,7 @@ def measure(row: str, folder: Path, cache: Path) -> dict[str, float]:
         documents = len(kept)
     else:
         documents = len(Beir(folder=str(folder)).task(DataLocation(folder, cache)).candidates)
-    seconds = time.perf_counter() - start
-    return {"documents": documents, "seconds": seconds, "peak_mb": peak() - before, "anonymous_mb": anonymous()}
-
-
-def peak() -> float:
-    """Return the most memory that this process had resident, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def anonymous() -> float:
-    """Return the memory of this process that belongs to no file, in MB."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return float(status.split("RssAnon:")[1].split()[0]) / 1024
+    return {"documents": documents, **cost.so_far()}
 
 
 def main() -> None:
@@ -98,17 +84,15 @@ def main() -> None:
             folder, cache = Path(place, "made"), Path(place, "cache")
             size = make_collection(folder, documents, options.words) / 1e6
             for row in ROWS:
-                command = [sys.executable, __file__, "--row", row, str(folder), str(cache)]
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
-                found.append({"row": row, "corpus_mb": size, **json.loads(done.stdout)})
+                found.append({"row": row, "corpus_mb": size, **measured_apart(__file__, row, folder, cache)})
     if options.json:
         print(json.dumps(found, indent=1))
         return
-    print(f"{'':12}{'documents':>12}{'corpus':>10}{'seconds':>9}{'peak':>10}{'anonymous':>11}")
+    print(f"{'':12}{'documents':>12}{'corpus':>10}{'seconds':>9}{'anonymous':>12}{'resident':>11}")
     for one in found:
         print(
             f"{one['row']:12}{one['documents']:12,}{one['corpus_mb']:7.0f} MB{one['seconds']:9.1f}"
-            f"{one['peak_mb']:7.0f} MB{one['anonymous_mb']:8.0f} MB"
+            f"{one['anonymous_mb']:9.0f} MB{one['resident_mb']:8.0f} MB"
         )
 
 

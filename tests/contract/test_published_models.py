@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,11 @@ from hybridbatch.evaluation.encode import encode
 from hybridbatch.evaluation.token_store import TokenStore, tokenized, tokenized_in_memory, tokenizer_fingerprint
 from hybridbatch.foundation.registries import BACKBONES
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 LANGUAGES, PLAIN = (list(column) for column in zip(*TEXTS, strict=True))
 NO_TEXT = TrainingText("none", list, Path())
 LONGEST = 64  # the positions of the small models
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def backbone(kind: str, folder: Path, **changes: Any) -> BackboneSettings:

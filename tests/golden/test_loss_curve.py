@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.tiny_trial import make_trainer, make_workshop
+from tests.tiny_trial import make_trainer
 
 from hybridbatch.foundation import atomic
 from hybridbatch.training.workshop import Workshop
@@ -20,11 +20,6 @@ MIXES = {
     "crosslingual": {"crosslingual": 1.0},
     "hybrid": {"monolingual": 0.5, "crosslingual": 0.5},
 }
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return make_workshop(tmp_path_factory.mktemp("golden"))
 
 
 def curve(workshop: Workshop, mix: dict[str, float]) -> list[float]:

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 from rich.console import Console
 from sklearn.metrics import average_precision_score
 from tests import small_study
@@ -31,6 +29,8 @@ from hybridbatch.spec.trial import DatasetResult, Rung, TrialSpec
 from hybridbatch.terminal.result_view import print_result
 from hybridbatch.training.trial import run_trial
 from hybridbatch.training.workshop import Workshop
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 LANGUAGES = ("en", "es", "de")
 ARTICLES, PARAGRAPHS = 3, 2
@@ -53,15 +53,6 @@ class Printed:
     out: str
     err: str
     scores: list[dict[str, Any]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Other tests run at the same time, and threads that wait for each other on busy cores take minutes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

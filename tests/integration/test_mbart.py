@@ -13,7 +13,7 @@ from tests.small_study import experiment
 from tests.tiny_trial import make_workshop, run
 
 from hybridbatch.evaluation.corpus_evaluation import SearchSettings, search_corpus
-from hybridbatch.evaluation.evaluate_model import encode_with_model, evaluate_model
+from hybridbatch.evaluation.evaluate_model import encode_with_model
 from hybridbatch.evaluation.load_model import load_model
 from hybridbatch.evaluation.parts_of_work import LocalRunner
 from hybridbatch.evaluation.robustness import Plan, evaluate_robustness
@@ -39,7 +39,7 @@ def trial(published: PublishedModels, tmp_path_factory: pytest.TempPathFactory) 
 
 def test_evaluating_the_trial_gives_its_own_figures(trial: Trial):
     result, model, location = trial
-    measured, _ = evaluate_model(str(model), REPORT, location)
+    measured, _ = encode_with_model(str(model), REPORT, location).evaluate()
     assert measured.summary == result.report["small_report"].summary
     assert 0 < measured.summary["map_multi"] < 1
 

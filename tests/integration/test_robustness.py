@@ -7,7 +7,6 @@ import io
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +25,10 @@ from hybridbatch.evaluation.encode import encode
 from hybridbatch.evaluation.measured_task import measured_task
 from hybridbatch.foundation.registries import BACKBONES
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 DATA = ("-d", "world-facts", "--set", "split=test", "--set", "languages=[en, de, zh]", "--set", "relations=[currency]")
 POOL = "distractors.pool={dataset: world-facts, split: dev, languages: [en, de, zh]}"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

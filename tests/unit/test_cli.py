@@ -153,6 +153,19 @@ def test_version(command_line: CommandLine) -> None:
     assert command_line("--version").out == f"{__version__}\n"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "compare study",
+        "robustness model -d xquad-r -p typos",
+        "probe model -d xquad-r",
+        "parc model --language-model model",
+    ],
+)
+def test_one_format_at_a_time(command: str, command_line: CommandLine) -> None:
+    command_line(*command.split(), "--json", "--csv").is_message("--json, --csv", "one format at a time")
+
+
 def test_plan_says_what_would_run_and_starts_nothing(command_line: CommandLine, tmp_path: Path) -> None:
     file = write_file(tmp_path)
     done = command_line("plan", file, "--json", "--trials", 5)

@@ -147,7 +147,7 @@ def test_a_model_is_evaluated_with_the_prefixes_and_precision_that_are_given(
         (["--json", "--csv"], "--json, --csv", "one format at a time"),
         (["--output", "out.txt"], "--output", "no known ending"),
         (["--test", "two-level"], "--test", "several seeds"),
-        (["--precision", "fp8"], "--precision", "unknown precision"),
+        (["--precision", "fp8"], "--precision", "no such precision"),
     ],
 )
 def test_mistakes_are_said(

@@ -16,6 +16,7 @@ from hybridbatch.foundation.errors import (
     TrialError,
     UserError,
     did_you_mean,
+    first_line,
     free_megabytes,
     one_of,
     readable_disk_errors,
@@ -42,6 +43,11 @@ def test_a_long_value_is_cut_with_a_mark():
     assert shorten("abc", 3) == "abc"
     assert shorten("abcd", 3) == "ab…"
     assert len(str(UserError("long", seen="x" * 10_000))) < 400
+
+
+def test_the_first_line_of_an_error_is_never_empty():
+    assert first_line(ValueError("\n no such address\nmore")) == "no such address"
+    assert first_line(RuntimeError(" \n")) == "RuntimeError"
 
 
 @pytest.mark.parametrize("kind", [HybridBatchError, UserError, StoreError, TrialError])

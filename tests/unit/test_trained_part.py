@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from safetensors.torch import load_file
 from tests.published_laser import small_laser
 from tests.published_models import PublishedModels
 from tests.small_study import experiment
-from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, make_workshop, run
+from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, run
 from torch import Tensor
 
 from hybridbatch.backbones.huggingface import from_folder_or_name
@@ -25,6 +24,8 @@ from hybridbatch.training.layers import layers_of
 from hybridbatch.training.optimization import learning_rate, set_learning_rates
 from hybridbatch.training.trainer import Trainer
 from hybridbatch.training.workshop import Workshop
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 TWO_LAYERS = {"backbone.layers": 2, "loss.learn_temperature": True}
 LORA = {"rank": 2, "alpha": 8, "dropout": 0.2}
@@ -45,19 +46,6 @@ SWITCHES: dict[str, dict[str, Any]] = {
         "training.freeze_layers": 1,
     },
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return make_workshop(tmp_path_factory.mktemp("workshop"))
 
 
 def pretrained(kind: str, published: PublishedModels) -> dict[str, Any]:

@@ -24,11 +24,6 @@ from hybridbatch.training.workshop import Workshop
 LIVELY = {"backbone.dropout": 0.3, "loss.learn_temperature": True, "training.steps": 8}
 
 
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return make_workshop(tmp_path_factory.mktemp("workshop"))
-
-
 def weights(folder: Path) -> dict[str, Any]:
     return load_file(folder / "00000" / "model" / "model.safetensors")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from safetensors.torch import load_file
 from tests.published_laser import small_laser
 from tests.published_models import PublishedModels
 from tests.small_study import experiment
-from tests.tiny_trial import make_trainer, make_workshop, run
+from tests.tiny_trial import make_trainer, run
 from torch import nn
 
 from hybridbatch.evaluation.token_store import TokenStore
@@ -24,22 +23,11 @@ from hybridbatch.training.trainer import Trainer
 from hybridbatch.training.vocabulary import TrimmedVocabulary, ids_used
 from hybridbatch.training.workshop import Workshop
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 TRIM = {"training.trim_vocabulary": True}
 OF_TRIALS: dict[str, dict[str, Any]] = {"whole": {}, "trimmed": TRIM}
 BACKBONES = ["scratch", "xlm-r", "labse", "mbart", "laser"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return make_workshop(tmp_path_factory.mktemp("workshop"))
 
 
 def backbone(kind: str, published: PublishedModels) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from hybridbatch.augmentation.letters import lowercase, uppercase
-from hybridbatch.augmentation.words import words
+from hybridbatch.augmentation.words import with_chosen_words
 from hybridbatch.foundation.registries import AUGMENTATIONS
 from hybridbatch.spec.perturbations import Draws, TextPerturbation
 
@@ -32,13 +32,7 @@ class Case(TextPerturbation):
             chosen = (happens < self.strength for (happens,) in draws.uniform(len(text)))
             return "".join(_other_case(c, language) if other else c for c, other in zip(text, chosen, strict=True))
         changed = lowercase if self.to == "lower" else uppercase
-        spans = words(text)
-        parts, done = [], 0
-        for (start, end), (happens,) in zip(spans, draws.uniform(len(spans)), strict=True):
-            word = text[start:end]
-            parts += [text[done:start], changed(word, language) if happens < self.strength else word]
-            done = end
-        return "".join([*parts, text[done:]])
+        return with_chosen_words(text, self.strength, draws, lambda word: changed(word, language))
 
 
 def _other_case(letter: str, language: str) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from hybridbatch.augmentation.dictionary import PIVOT, read_dictionary, unknown
 from hybridbatch.augmentation.letters import base_language
-from hybridbatch.augmentation.words import is_unspaced, words
+from hybridbatch.augmentation.words import is_unspaced, with_words, words
 from hybridbatch.foundation.registries import AUGMENTATIONS
 from hybridbatch.spec.perturbations import Draws, TextPerturbation
 from hybridbatch.spec.sources import DataLocation
@@ -69,16 +69,14 @@ class CodeSwitching(TextPerturbation):
         own = base_language(language)
         spans = words(text)
         ((of_text,),) = draws.uniform(1)
-        parts, done = [], 0
+        switched = []
         for (start, end), (happens, which, where) in zip(spans, draws.uniform(len(spans), 3), strict=True):
             word = text[start:end]
-            parts.append(text[done:start])
-            done = end
             if happens < self.strength and not is_unspaced(word[0]):
                 language_draw = of_text if self.per == "text" else which
                 word = self._switched(word, known.translations(word, own), language_draw, where)
-            parts.append(word)
-        return "".join([*parts, text[done:]])
+            switched.append(word)
+        return with_words(text, spans, switched)
 
     def _switched(self, word: str, translations: dict[str, list[str]], which: float, where: float) -> str:
         """Return a translation of ``word``, in capitals or with one where the word is, or the word itself."""

@@ -7,7 +7,7 @@ import unicodedata
 from functools import lru_cache
 from typing import ClassVar, Literal
 
-from hybridbatch.augmentation.words import words
+from hybridbatch.augmentation.words import with_chosen_words
 from hybridbatch.foundation.registries import AUGMENTATIONS
 from hybridbatch.spec.perturbations import Draws, TextPerturbation
 
@@ -39,13 +39,7 @@ class Romanisation(TextPerturbation):
 
     def edited(self, text: str, language: str, draws: Draws) -> str:
         """Return ``text`` with words in Latin letters."""
-        spans = words(text)
-        parts, done = [], 0
-        for (start, end), (happens,) in zip(spans, draws.uniform(len(spans)), strict=True):
-            word = text[start:end]
-            parts += [text[done:start], romanised(word) if happens < self.strength else word]
-            done = end
-        return "".join([*parts, text[done:]])
+        return with_chosen_words(text, self.strength, draws, romanised)
 
 
 @lru_cache(maxsize=1 << 16)

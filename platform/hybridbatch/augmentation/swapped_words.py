@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from hybridbatch.augmentation.words import words
+from hybridbatch.augmentation.words import with_words, words
 from hybridbatch.foundation.registries import AUGMENTATIONS
 from hybridbatch.spec.perturbations import Draws, TextPerturbation
 
@@ -33,8 +33,4 @@ class SwappedWords(TextPerturbation):
             swapped = not swapped and happens < self.strength
             if swapped:
                 order[at], order[at + 1] = at + 1, at
-        parts, done = [], 0
-        for (start, end), other in zip(spans, order, strict=True):
-            parts += [text[done:start], text[slice(*spans[other])]]
-            done = end
-        return "".join([*parts, text[done:]])
+        return with_words(text, spans, (text[slice(*spans[other])] for other in order))

@@ -8,7 +8,12 @@ with its marks and vowels stands in for a word.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hybridbatch.spec.perturbations import Draws
 
 # Thai, Lao, Tibetan, Burmese, Khmer, kana, Han with its extensions.
 _UNSPACED = (
@@ -38,6 +43,22 @@ def words(text: str) -> list[tuple[int, int]]:
         spans.append((at, end))
         at = end
     return spans
+
+
+def with_words(text: str, spans: Sequence[tuple[int, int]], replacements: Iterable[str]) -> str:
+    """Return ``text`` with another text in the place of each word; what is between words stays."""
+    parts, done = [], 0
+    for (start, end), word in zip(spans, replacements, strict=True):
+        parts += [text[done:start], word]
+        done = end
+    return "".join([*parts, text[done:]])
+
+
+def with_chosen_words(text: str, share: float, draws: Draws, change: Callable[[str], str]) -> str:
+    """Return ``text`` with ``change`` made to each word with probability ``share``."""
+    spans = words(text)
+    drawn = zip((text[slice(*span)] for span in spans), draws.uniform(len(spans)), strict=True)
+    return with_words(text, spans, (change(word) if happens < share else word for word, (happens,) in drawn))
 
 
 @lru_cache(maxsize=1 << 16)

@@ -8,26 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
+from hybridbatch.cli import options
 from hybridbatch.cli.application import app
-from hybridbatch.cli.options import (
-    DataRoot,
-    Device,
-    EncodingPrecision,
-    Home,
-    Json,
-    PassagePrefix,
-    QuestionPrefix,
-    Setting,
-    Verbose,
-    console,
-    data_root,
-    home_folder,
-    named_source,
-    print_json,
-)
+from hybridbatch.cli.options import data_location, home_folder, named_source, one_of_names
+from hybridbatch.cli.output import console, json_text, one_format, print_as
 from hybridbatch.foundation.errors import UserError, one_of
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hybridbatch.report.collect import StudyTable
     from hybridbatch.report.run_comparison import RunComparison
     from hybridbatch.spec.folders import HomeFolder
     from hybridbatch.spec.sources import SourceSettings
@@ -74,7 +64,7 @@ Output = Annotated[
 def compare(
     runs: Runs,
     dataset: Dataset = None,
-    setting: Setting = None,
+    setting: options.Setting = None,
     measure: Measure = None,
     per_language: PerLanguage = False,
     cells: Cells = False,
@@ -84,18 +74,18 @@ def compare(
     resamples: Resamples = 10_000,
     seed: Seed = 0,
     alpha: Alpha = 0.05,
-    question_prefix: QuestionPrefix = None,
-    passage_prefix: PassagePrefix = None,
-    device: Device = "cpu",
-    precision: EncodingPrecision = "fp32",
-    home: Home = None,
-    data: DataRoot = None,
-    as_json: Json = False,
+    question_prefix: options.QuestionPrefix = None,
+    passage_prefix: options.PassagePrefix = None,
+    device: options.Device = "cpu",
+    precision: options.EncodingPrecision = "fp32",
+    home: options.Home = None,
+    data: options.DataRoot = None,
+    as_json: options.Json = False,
     as_csv: Csv = False,
     as_markdown: Markdown = False,
     as_latex: Latex = False,
     output: Output = None,
-    verbose: Verbose = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Compare the trials of a study, or any runs with each other: which differences hold, with intervals and tests."""
     folder = home_folder(home)
@@ -104,45 +94,39 @@ def compare(
         if any(of_runs) or (question_prefix, passage_prefix, precision) != (None, None, "fp32"):
             raise UserError("these options compare runs, two at least", path="RUNS", seen=runs[0])
         _refuse_single_run(runs[0], folder)
-        _compare_study(runs[0], folder, as_json, as_csv)
+        _compare_study(runs[0], folder, one_format(json=as_json, csv=as_csv))
         return
-    kind = _format({"json": as_json, "csv": as_csv, "markdown": as_markdown, "latex": as_latex}, output)
+    kind = one_format(json=as_json, csv=as_csv, markdown=as_markdown, latex=as_latex) or _format_of(output)
+    from hybridbatch.evaluation.precision import PRECISIONS
     from hybridbatch.report.baselines import MEASURES
     from hybridbatch.report.run_comparison import ComparisonSettings, compare_runs
-    from hybridbatch.spec.sources import DataLocation
     from hybridbatch.terminal.comparison_run import Measuring
-    from hybridbatch.terminal.evaluation_run import check_precision
 
     measures = tuple(dict.fromkeys(measure or MEASURES))
     how = ComparisonSettings(measures, per_language, cells, against, test, interval, resamples, seed, alpha)
-    location = DataLocation(data_root(data, folder), folder.cache)
     measuring = Measuring(
         folder,
-        location,
+        data_location(data, folder),
         dataset,
-        _source(dataset, setting or []),
+        _source(dataset, setting),
         (question_prefix, passage_prefix),
         device,
-        check_precision(precision),
+        one_of_names("--precision", precision, PRECISIONS),
         verbose,
     )
     _show(compare_runs(measuring.runs(runs), how), kind, output)
 
 
-def _format(chosen: dict[str, bool], output: Path | None) -> str | None:
-    """Return the format that is asked for: by an option, else by the ending of the file; None for the terminal."""
-    asked = [name for name, wanted in chosen.items() if wanted]
-    if len(asked) > 1:
-        options = ", ".join(f"--{name}" for name in asked)
-        raise UserError("one format at a time", path=options, allowed="one of them")
-    if asked or output is None:
-        return asked[0] if asked else None
+def _format_of(output: Path | None) -> str | None:
+    """Return the format that the ending of a file says; None for the terminal."""
+    if output is None:
+        return None
     if output.suffix not in _SUFFIXES:
         raise UserError("no known ending of a file", path="--output", seen=output.name, allowed=one_of(_SUFFIXES))
     return _SUFFIXES[output.suffix]
 
 
-def _source(dataset: str | None, settings: list[str]) -> SourceSettings | None:
+def _source(dataset: str | None, settings: list[str] | None) -> SourceSettings | None:
     """Return the settings of a registered data set; None for the name of a report set, which is no registered one."""
     from hybridbatch.foundation.registries import DATASETS
 
@@ -150,8 +134,6 @@ def _source(dataset: str | None, settings: list[str]) -> SourceSettings | None:
 
 
 def _show(comparison: RunComparison, kind: str | None, output: Path | None) -> None:
-    import json
-
     from hybridbatch.foundation.atomic import write_text
     from hybridbatch.report import run_export
     from hybridbatch.terminal.comparison_run import print_comparison
@@ -160,7 +142,7 @@ def _show(comparison: RunComparison, kind: str | None, output: Path | None) -> N
         print_comparison(comparison, console())
         return
     if kind == "json":
-        text = json.dumps(run_export.run_json(comparison), indent=1, ensure_ascii=False) + "\n"
+        text = json_text(run_export.run_json(comparison)) + "\n"
     else:
         write = {"csv": run_export.run_csv, "markdown": run_export.run_markdown, "latex": run_export.run_latex}[kind]
         text = write(comparison)
@@ -185,24 +167,19 @@ def _refuse_single_run(name: str, folder: HomeFolder) -> None:
         )
 
 
-def _compare_study(study: str, folder: HomeFolder, as_json: bool, as_csv: bool) -> None:
+def _compare_study(study: str, folder: HomeFolder, kind: str | None) -> None:
     from hybridbatch.report.collect import collect
+    from hybridbatch.report.export import comparison_csv, comparison_json
     from hybridbatch.search.session import load_study
 
     load_study(folder, study)
     table = collect(folder.study(study))
-    if as_json:
-        from hybridbatch.report.export import comparison_json
+    print_as(kind, table, as_json=comparison_json, as_csv=comparison_csv, on_terminal=_print_study)
 
-        print_json(comparison_json(table))
-    elif as_csv:
-        from hybridbatch.report.export import comparison_csv
 
-        typer.echo(comparison_csv(table), nl=False)
-    else:
-        from hybridbatch.report.tables import comparison
+def _print_study(table: StudyTable, terminal: Console) -> None:
+    from hybridbatch.report.tables import comparison
 
-        terminal = console()
-        for part in comparison(table):
-            terminal.print(part, crop=False)  # on a very narrow terminal lines are broken, never cut
-            terminal.print()
+    for part in comparison(table):
+        terminal.print(part, crop=False)  # on a very narrow terminal lines are broken, never cut
+        terminal.print()

@@ -6,13 +6,15 @@ from typing import Annotated, Optional
 
 import typer
 
+from hybridbatch.cli import options
 from hybridbatch.cli.application import app
-from hybridbatch.cli.options import DataRoot, Home, Json, console, data_root, home_folder, print_json
+from hybridbatch.cli.options import data_location, home_folder
+from hybridbatch.cli.output import console, print_json
 
 
 @app.command(rich_help_panel="This machine")
 def ui(
-    home: Home = None,
+    home: options.Home = None,
     mlflow_port: Annotated[int, typer.Option(help="Port of MLflow's page.")] = 5000,
     optuna_port: Annotated[int, typer.Option(help="Port of Optuna's page.")] = 8080,
 ) -> None:
@@ -24,17 +26,17 @@ def ui(
 
 @app.command(rich_help_panel="This machine")
 def doctor(
-    home: Home = None,
-    data: DataRoot = None,
+    home: options.Home = None,
+    data: options.DataRoot = None,
     ledger: Annotated[Optional[str], typer.Option(help="URL of an Optuna storage to look at.")] = None,
     tracking: Annotated[Optional[str], typer.Option(help="URL of an MLflow store to look at.")] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Say what works here, and how to mend what does not."""
     from hybridbatch.terminal.doctor_view import run_doctor
 
     folder = home_folder(home)
-    raise typer.Exit(run_doctor(folder, data_root(data, folder), ledger, tracking, as_json))
+    raise typer.Exit(run_doctor(folder, data_location(data, folder).root, ledger, tracking, as_json))
 
 
 @app.command(rich_help_panel="This machine")

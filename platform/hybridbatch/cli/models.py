@@ -7,37 +7,22 @@ from typing import Annotated, Optional
 
 import typer
 
+from hybridbatch.cli import options
 from hybridbatch.cli.application import app
-from hybridbatch.cli.options import (
-    DataRoot,
-    Dataset,
-    Device,
-    EncodingPrecision,
-    Home,
-    Json,
-    PassagePrefix,
-    QuestionPrefix,
-    ScoresFile,
-    Setting,
-    Verbose,
-    console,
-    data_root,
-    home_folder,
-    named_source,
-    print_json,
-)
+from hybridbatch.cli.options import data_location, home_folder, named_source, one_of_names
+from hybridbatch.cli.output import console, print_json
 
 
 @app.command(rich_help_panel="Models")
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Folder or hub name of an encoder; a trial: STUDY/NUMBER, STUDY/best.")],
-    dataset: Dataset,
-    setting: Setting = None,
-    question_prefix: QuestionPrefix = None,
-    passage_prefix: PassagePrefix = None,
-    scores: ScoresFile = None,
-    device: Device = "cpu",
-    precision: EncodingPrecision = "fp32",
+    model: options.Model,
+    dataset: options.Dataset,
+    setting: options.Setting = None,
+    question_prefix: options.QuestionPrefix = None,
+    passage_prefix: options.PassagePrefix = None,
+    scores: options.ScoresFile = None,
+    device: options.Device = "cpu",
+    precision: options.EncodingPrecision = "fp32",
     keep_embeddings: Annotated[
         bool,
         typer.Option(
@@ -47,36 +32,30 @@ def evaluate(
     cells: Annotated[
         bool, typer.Option("--cells", help="Show mAP and language of the best answer by pair of languages.")
     ] = False,
-    home: Home = None,
-    data: DataRoot = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
+    home: options.Home = None,
+    data: options.DataRoot = None,
+    as_json: options.Json = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Measure any encoder on a data set: exact mAP, recall, nDCG, MRR and language bias."""
-    from hybridbatch.spec.sources import DataLocation
-    from hybridbatch.terminal.evaluation_run import check_precision, run_evaluation
+    from hybridbatch.evaluation.precision import PRECISIONS
+    from hybridbatch.terminal.evaluation_run import run_evaluation
     from hybridbatch.terminal.result_view import print_result, result_json
 
     folder = home_folder(home)
-    source = named_source(dataset, setting or [])
-    location = DataLocation(data_root(data, folder), folder.cache)
-    prefixes = (question_prefix, passage_prefix)
     result = run_evaluation(
         model,
-        source,
-        location,
+        named_source(dataset, setting),
+        data_location(data, folder),
         folder,
-        prefixes=prefixes,
+        prefixes=(question_prefix, passage_prefix),
         device=device,
-        precision=check_precision(precision),
+        precision=one_of_names("--precision", precision, PRECISIONS),
         keep_embeddings=keep_embeddings,
         scores=scores,
         verbose=verbose,
     )
-    if as_json:
-        print_json(result_json(result))
-    else:
-        print_result(result, console(), cells)
+    print_json(result_json(result)) if as_json else print_result(result, console(), cells)
 
 
 @app.command(rich_help_panel="Models")
@@ -84,9 +63,9 @@ def export(
     model: Annotated[str, typer.Argument(metavar="TRIAL", help="STUDY/NUMBER, STUDY/best, or a model folder.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
     force: Annotated[bool, typer.Option("--force", help="Replace a model that is there already.")] = False,
-    home: Home = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
+    home: options.Home = None,
+    as_json: options.Json = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Write a trial's model as a folder that SentenceTransformer(DIR) loads, with a model card."""
     from dataclasses import asdict
@@ -107,9 +86,9 @@ def register(
     alias: Annotated[
         Optional[str], typer.Option("--alias", help="Point this alias at the version, such as champion.")
     ] = None,
-    home: Home = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
+    home: options.Home = None,
+    as_json: options.Json = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Bring a trial's model into MLflow's model registry, as a version that leads to the trial's run."""
     from dataclasses import asdict

@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 
+from hybridbatch.cli import options
 from hybridbatch.cli.application import app
-from hybridbatch.cli.options import (
-    DataRoot,
-    Dataset,
-    Device,
-    Home,
-    Json,
-    PassagePrefix,
-    QuestionPrefix,
-    Setting,
-    Verbose,
-    console,
-    data_root,
-    home_folder,
-    named_source,
-    one_of_names,
-    print_json,
-)
+from hybridbatch.cli.options import data_location, home_folder, named_source, one_of_names
+from hybridbatch.cli.output import one_format, print_as
 from hybridbatch.foundation.errors import UserError
 
-if TYPE_CHECKING:
-    from hybridbatch.report.parc import ParcTable
-
-Retriever = Annotated[str, typer.Argument(help="Folder or hub name of an encoder, or STUDY/NUMBER of a trial.")]
 LanguageModel = Annotated[
     str, typer.Option("--language-model", help="Folder or hub name of a masked language model, with its head.")
 ]
@@ -62,9 +44,9 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, one line per langua
 
 @app.command(rich_help_panel="Models")
 def parc(
-    retriever: Retriever,
+    retriever: options.Model,
     language_model: LanguageModel,
-    dataset: Dataset = "xnli",
+    dataset: options.Dataset = "xnli",
     neighbours: Neighbours = 1,
     labels: Labels = "true",
     aggregate: Aggregate = "mean",
@@ -77,26 +59,29 @@ def parc(
     longest: Longest = None,
     items: Items = None,
     seed: Seed = 0,
-    setting: Setting = None,
-    question_prefix: QuestionPrefix = None,
-    passage_prefix: PassagePrefix = None,
+    setting: options.Setting = None,
+    question_prefix: options.QuestionPrefix = None,
+    passage_prefix: options.PassagePrefix = None,
     predictions: Predictions = None,
-    device: Device = "cpu",
-    home: Home = None,
-    data: DataRoot = None,
-    as_json: Json = False,
+    device: options.Device = "cpu",
+    home: options.Home = None,
+    data: options.DataRoot = None,
+    as_json: options.Json = False,
     as_csv: Csv = False,
-    verbose: Verbose = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Classify pairs with a masked language model whose prompts hold labelled neighbours that a retriever found."""
     from hybridbatch.evaluation.parc import ParcPlan
     from hybridbatch.evaluation.parc_data import AGGREGATES, LABELS, RETRIEVE_BY, ParcSettings
-    from hybridbatch.spec.sources import DataLocation
+    from hybridbatch.report.parc import parc_csv, parc_json
+    from hybridbatch.report.parc import predictions as predicted_pairs
     from hybridbatch.terminal.parc_run import run_parc
+    from hybridbatch.terminal.parc_view import print_parc
 
+    kind = one_format(json=as_json, csv=as_csv)
     folder = home_folder(home)
     plan = ParcPlan(
-        source=named_source(dataset, setting or []),
+        source=named_source(dataset, setting),
         settings=ParcSettings(
             neighbours=neighbours,
             labels=one_of_names("--labels", labels, LABELS),
@@ -114,29 +99,12 @@ def parc(
         prefixes=(question_prefix, passage_prefix),
         device=device,
     )
-    location = DataLocation(data_root(data, folder), folder.cache)
-    table = run_parc(retriever, language_model, plan, location, folder, verbose=verbose)
+    table = run_parc(retriever, language_model, plan, data_location(data, folder), folder, verbose=verbose)
     if predictions is not None:
         from hybridbatch.evaluation.score_files import write_scores
-        from hybridbatch.report import parc as report
 
-        write_scores(report.predictions(table), predictions)
-    _show(table, as_json, as_csv)
-
-
-def _show(table: ParcTable, as_json: bool, as_csv: bool) -> None:
-    if as_json:
-        from hybridbatch.report.parc import parc_json
-
-        print_json(parc_json(table))
-    elif as_csv:
-        from hybridbatch.report.parc import parc_csv
-
-        typer.echo(parc_csv(table), nl=False)
-    else:
-        from hybridbatch.terminal.parc_view import print_parc
-
-        print_parc(table, console())
+        write_scores(predicted_pairs(table), predictions)
+    print_as(kind, table, as_json=parc_json, as_csv=parc_csv, on_terminal=print_parc)
 
 
 def _words(given: list[str]) -> dict[str, str]:

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 
+from hybridbatch.cli import options
 from hybridbatch.cli.application import app
-from hybridbatch.cli.options import (
-    DataRoot,
-    Dataset,
-    Device,
-    Home,
-    Json,
-    PassagePrefix,
-    QuestionPrefix,
-    Setting,
-    Verbose,
-    command_again,
-    console,
-    data_root,
-    home_folder,
-    named_source,
-    one_of_names,
-    print_json,
-)
+from hybridbatch.cli.options import data_location, home_folder, named_source, one_of_names
+from hybridbatch.cli.output import command_again, one_format, print_as
 
-if TYPE_CHECKING:
-    from hybridbatch.report.layer_probe import ProbeTable
-
-Models = Annotated[
-    list[str],
-    typer.Argument(
-        help="Folders or hub names of encoders, or STUDY/NUMBER of trials; NAME=MODEL gives one a name.",
-        metavar="MODELS...",
-    ),
-]
 Passages = Annotated[int, typer.Option("--passages", "-n", min=2, help="Passages to pick from, one of them relevant.")]
 Negatives = Annotated[
     str, typer.Option(help="Whether the others are in the language of the relevant one: same-language, any-language.")
@@ -57,14 +32,13 @@ Output = Annotated[Optional[Path], typer.Option("--output", "-o", help="Write an
 Csv = Annotated[
     bool, typer.Option("--csv", help="Print CSV, one line per model, layer, setting, reading and pair of languages.")
 ]
-_OF_THIS_MACHINE = ("home", "data", "output", "as_json", "as_csv", "verbose")  # and not of what is measured
 
 
 @app.command(rich_help_panel="Models")
 def probe(
     context: typer.Context,
-    models: Models,
-    dataset: Dataset,
+    models: options.Models,
+    dataset: options.Dataset,
     passages: Passages = 5,
     negatives: Negatives = "same-language",
     form: Form = None,
@@ -72,28 +46,30 @@ def probe(
     test_share: TestShare = 0.5,
     training_examples: TrainingExamples = 10_000,
     seed: Seed = 0,
-    setting: Setting = None,
-    question_prefix: QuestionPrefix = None,
-    passage_prefix: PassagePrefix = None,
+    setting: options.Setting = None,
+    question_prefix: options.QuestionPrefix = None,
+    passage_prefix: options.PassagePrefix = None,
     output: Output = None,
-    device: Device = "cpu",
-    home: Home = None,
-    data: DataRoot = None,
-    as_json: Json = False,
+    device: options.Device = "cpu",
+    home: options.Home = None,
+    data: options.DataRoot = None,
+    as_json: options.Json = False,
     as_csv: Csv = False,
-    verbose: Verbose = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Find the layers from which it can be read which passage answers a question, within and across languages."""
     from hybridbatch.evaluation.linear_probe import FORMS
     from hybridbatch.evaluation.probe_examples import NEGATIVES, ProbeSettings
     from hybridbatch.evaluation.probe_layers import ProbePlan
-    from hybridbatch.spec.sources import DataLocation
+    from hybridbatch.report.layer_probe import probe_csv, probe_json
+    from hybridbatch.terminal.named_model import named_models
     from hybridbatch.terminal.probe_run import run_probe
-    from hybridbatch.terminal.robustness_run import named_models
+    from hybridbatch.terminal.probe_view import print_probe
 
+    kind = one_format(json=as_json, csv=as_csv)
     folder = home_folder(home)
     plan = ProbePlan(
-        source=named_source(dataset, setting or []),
+        source=named_source(dataset, setting),
         settings=ProbeSettings(
             passages=passages,
             negatives=one_of_names("--negatives", negatives, NEGATIVES),
@@ -106,25 +82,9 @@ def probe(
         prefixes=(question_prefix, passage_prefix),
         device=device,
     )
-    location = DataLocation(data_root(data, folder), folder.cache)
-    table = run_probe(named_models(models), plan, location, folder, verbose=verbose)
+    table = run_probe(named_models(models), plan, data_location(data, folder), folder, verbose=verbose)
     if output is not None:
         from hybridbatch.report.layer_probe_page import write_probe_page
 
-        write_probe_page(table, output, command_again(context, _OF_THIS_MACHINE))
-    _show(table, as_json, as_csv)
-
-
-def _show(table: ProbeTable, as_json: bool, as_csv: bool) -> None:
-    if as_json:
-        from hybridbatch.report.layer_probe import probe_json
-
-        print_json(probe_json(table))
-    elif as_csv:
-        from hybridbatch.report.layer_probe import probe_csv
-
-        typer.echo(probe_csv(table), nl=False)
-    else:
-        from hybridbatch.terminal.probe_view import print_probe
-
-        print_probe(table, console())
+        write_probe_page(table, output, command_again(context))
+    print_as(kind, table, as_json=probe_json, as_csv=probe_csv, on_terminal=print_probe)

@@ -7,38 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from hybridbatch.cli import options
 from hybridbatch.cli.application import app
-from hybridbatch.cli.options import (
-    DataRoot,
-    Dataset,
-    Device,
-    Home,
-    Json,
-    PassagePrefix,
-    QuestionPrefix,
-    Setting,
-    Verbose,
-    command_again,
-    console,
-    data_root,
-    home_folder,
-    named_source,
-    one_of_names,
-    print_json,
-)
+from hybridbatch.cli.options import data_location, home_folder, named_source, one_of_names
+from hybridbatch.cli.output import command_again, one_format, print_as
 from hybridbatch.foundation.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from hybridbatch.report.robustness import RobustnessTable
     from hybridbatch.spec.perturbations import Perturbation, Side
 
-Models = Annotated[
-    list[str],
-    typer.Argument(
-        help="Folders or hub names of encoders; trials: STUDY/NUMBER, STUDY/best. NAME=MODEL gives one a name.",
-        metavar="MODELS...",
-    ),
-]
 Perturb = Annotated[
     list[str], typer.Option("--perturb", "-p", help="A perturbation, such as typos; several give a curve each.")
 ]
@@ -59,42 +36,44 @@ Csv = Annotated[
     bool, typer.Option("--csv", help="Print CSV, one line per model, perturbation, strength, seed and language.")
 ]
 _SIDES: tuple[Side, ...] = ("questions", "passages", "both")
-_OF_THIS_MACHINE = ("home", "data", "output", "scores", "as_json", "as_csv", "verbose")  # and not of what is measured
 
 
 @app.command(rich_help_panel="Models")
 def robustness(
     context: typer.Context,
-    models: Models,
-    dataset: Dataset,
+    models: options.Models,
+    dataset: options.Dataset,
     perturb: Perturb,
     strength: Strength = "0,0.1,0.2,0.4",
     side: Sides = "questions",
     seed: Seed = 0,
     seeds: Seeds = 1,
-    setting: Setting = None,
+    setting: options.Setting = None,
     perturb_setting: PerturbSetting = None,
     measure: Measure = None,
-    question_prefix: QuestionPrefix = None,
-    passage_prefix: PassagePrefix = None,
+    question_prefix: options.QuestionPrefix = None,
+    passage_prefix: options.PassagePrefix = None,
     scores: Scores = None,
     output: Output = None,
-    device: Device = "cpu",
-    home: Home = None,
-    data: DataRoot = None,
-    as_json: Json = False,
+    device: options.Device = "cpu",
+    home: options.Home = None,
+    data: options.DataRoot = None,
+    as_json: options.Json = False,
     as_csv: Csv = False,
-    verbose: Verbose = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Measure what models lose to typos, romanised text, code-switching and more, against the strength of each."""
     from hybridbatch.evaluation.robustness import Plan
-    from hybridbatch.spec.sources import DataLocation
-    from hybridbatch.terminal.robustness_run import named_models, run_robustness
+    from hybridbatch.report.robustness import robustness_csv, robustness_json
+    from hybridbatch.terminal.named_model import named_models
+    from hybridbatch.terminal.robustness_run import run_robustness
+    from hybridbatch.terminal.robustness_view import print_robustness
 
+    kind = one_format(json=as_json, csv=as_csv)
     folder = home_folder(home)
     plan = Plan(
         models=named_models(models),
-        source=named_source(dataset, setting or []),
+        source=named_source(dataset, setting),
         perturbations=_perturbations(perturb, perturb_setting or []),
         strengths=_strengths(strength),
         seeds=tuple(range(seed, seed + seeds)),
@@ -102,28 +81,14 @@ def robustness(
         prefixes=(question_prefix, passage_prefix),
         device=device,
     )
-    location = DataLocation(data_root(data, folder), folder.cache)
-    table = run_robustness(plan, location, folder, measures=measure or [], scores=scores, verbose=verbose)
+    table = run_robustness(
+        plan, data_location(data, folder), folder, measures=measure or [], scores=scores, verbose=verbose
+    )
     if output is not None:
         from hybridbatch.report.robustness_page import write_robustness_page
 
-        write_robustness_page(table, output, command_again(context, _OF_THIS_MACHINE))
-    _show(table, as_json, as_csv)
-
-
-def _show(table: RobustnessTable, as_json: bool, as_csv: bool) -> None:
-    if as_json:
-        from hybridbatch.report.robustness import robustness_json
-
-        print_json(robustness_json(table))
-    elif as_csv:
-        from hybridbatch.report.robustness import robustness_csv
-
-        typer.echo(robustness_csv(table), nl=False)
-    else:
-        from hybridbatch.terminal.robustness_view import print_robustness
-
-        print_robustness(table, console())
+        write_robustness_page(table, output, command_again(context))
+    print_as(kind, table, as_json=robustness_json, as_csv=robustness_csv, on_terminal=print_robustness)
 
 
 def _perturbations(names: list[str], settings: list[str]) -> tuple[Perturbation, ...]:

@@ -8,38 +8,29 @@ from typing import Annotated, Optional
 
 import typer
 
+from hybridbatch.cli import options
 from hybridbatch.cli.application import app
-from hybridbatch.cli.options import (
-    Address,
-    DataRoot,
-    File,
-    Home,
-    Json,
-    Local,
-    Study,
-    Trials,
-    Verbose,
-    about,
-    console,
-    data_root,
-    home_folder,
-    print_json,
-)
+from hybridbatch.cli.options import about, data_location, home_folder
+from hybridbatch.cli.output import console, print_json
 
 
 @app.command(rich_help_panel="Studies")
-def plan(file: File, home: Home = None, data: DataRoot = None, trials: Trials = None, as_json: Json = False) -> None:
+def plan(
+    file: options.File,
+    home: options.Home = None,
+    data: options.DataRoot = None,
+    trials: options.Trials = None,
+    as_json: options.Json = False,
+) -> None:
     """Show what would run: data, trials, batches, resources. Starts nothing."""
     from hybridbatch.search.preview import preview
     from hybridbatch.spec.reader import read_experiment
-    from hybridbatch.spec.sources import DataLocation
     from hybridbatch.terminal.plan_view import print_plan
 
     folder = home_folder(home)
     experiment = read_experiment(file)
     with about(file):
-        root = data_root(data, folder, experiment.name)
-        planned = preview(experiment, DataLocation(root, folder.cache), trials)
+        planned = preview(experiment, data_location(data, folder, experiment.name), trials)
     if as_json:
         print_json(asdict(planned))
     else:
@@ -48,13 +39,13 @@ def plan(file: File, home: Home = None, data: DataRoot = None, trials: Trials = 
 
 @app.command(rich_help_panel="Studies")
 def run(
-    file: File,
-    home: Home = None,
-    data: DataRoot = None,
-    trials: Trials = None,
-    local: Local = False,
-    address: Address = None,
-    verbose: Verbose = False,
+    file: options.File,
+    home: options.Home = None,
+    data: options.DataRoot = None,
+    trials: options.Trials = None,
+    local: options.Local = False,
+    address: options.Address = None,
+    verbose: options.Verbose = False,
 ) -> None:
     """Run the study of an experiment file, or go on with it."""
     from hybridbatch.spec.reader import read_experiment
@@ -62,7 +53,7 @@ def run(
 
     folder = home_folder(home)
     experiment = read_experiment(file)
-    root = data_root(data, folder, experiment.name)
+    root = data_location(data, folder, experiment.name).root
     with about(file):
         code = run_study(experiment, folder, root, trials=trials, local=local, address=address, verbose=verbose)
     raise typer.Exit(code)
@@ -70,12 +61,12 @@ def run(
 
 @app.command(rich_help_panel="Studies")
 def resume(
-    study: Study,
-    home: Home = None,
-    data: DataRoot = None,
-    local: Local = False,
-    address: Address = None,
-    verbose: Verbose = False,
+    study: options.Study,
+    home: options.Home = None,
+    data: options.DataRoot = None,
+    local: options.Local = False,
+    address: options.Address = None,
+    verbose: options.Verbose = False,
 ) -> None:
     """Go on with a study after whatever ended it: the same trials, from their checkpoints."""
     from hybridbatch.search.session import load_study
@@ -83,7 +74,7 @@ def resume(
 
     folder = home_folder(home)
     experiment = load_study(folder, study)
-    root = data_root(data, folder, study)
+    root = data_location(data, folder, study).root
     with about(folder.study(study).experiment):
         code = run_study(experiment, folder, root, local=local, address=address, verbose=verbose)
     raise typer.Exit(code)
@@ -94,8 +85,8 @@ def status(
     study: Annotated[
         Optional[str], typer.Argument(help="Name of a study in the home folder; all of them when left out.")
     ] = None,
-    home: Home = None,
-    as_json: Json = False,
+    home: options.Home = None,
+    as_json: options.Json = False,
 ) -> None:
     """Show how many trials are complete, pruned, failed, running and waiting, and the best one."""
     from hybridbatch.terminal.status_view import all_states, print_states, print_status, study_status
@@ -111,8 +102,8 @@ def status(
 
 @app.command(rich_help_panel="Studies")
 def report(
-    study: Study,
-    home: Home = None,
+    study: options.Study,
+    home: options.Home = None,
     output: Annotated[Optional[Path], typer.Option("--output", "-o", help="The HTML file to write.")] = None,
 ) -> None:
     """Write a self-contained HTML page about a study."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hybridbatch.foundation.errors import StoreError
+from hybridbatch.foundation.errors import StoreError, first_line
 from hybridbatch.search.session import StudySession
 
 # Read by Ray when it is imported, in this process and, inherited, in those it starts.
@@ -116,7 +116,7 @@ def connected(logs: Path, address: str | None) -> Iterator[None]:
         raise StoreError(
             "the Ray cluster cannot be reached",
             file=where,
-            seen=str(error).strip().splitlines()[0],
+            seen=first_line(error),
             allowed="the address of a running cluster, host:port, or none to use this machine alone",
             remedy="check that `ray start --head` runs there, or run with --local",
         ) from error

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hybridbatch.evaluation.parts_of_work import Part, Watch
-from hybridbatch.foundation.errors import HybridBatchError, StoreError, UserError
+from hybridbatch.foundation.errors import HybridBatchError, StoreError, UserError, first_line
 
 _ATTEMPTS = 4  # of one part
 _POLL_SECONDS = 0.5
@@ -183,7 +183,7 @@ class _Pool:
             self._idle.append(busy.worker)
             raise part_failed(self._parts[busy.place].number, error.cause) from error
         except RayError as error:
-            self._lost(busy, str(error).strip().splitlines()[0])
+            self._lost(busy, first_line(error))
             return
         self._idle.append(busy.worker)
         if isinstance(answer, HybridBatchError):

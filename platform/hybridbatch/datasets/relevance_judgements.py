@@ -60,13 +60,7 @@ def read_beir_judgements(file: Path) -> Judgements:
         for place, (number, line) in enumerate(numbered_lines(file)):
             fields = _tab_separated(file, number, line)
             if len(fields) != len(BEIR_HEADER):
-                raise UserError(
-                    "wrong number of columns",
-                    file=file,
-                    path=f"line {number}",
-                    seen=f"{len(fields)}: {line}",
-                    allowed=f"{', '.join(BEIR_HEADER)}, separated by tabs",
-                )
+                raise _wrong_columns(file, number, fields, line, f"{', '.join(BEIR_HEADER)}, separated by tabs")
             if place or tuple(name.strip().lower().replace("_", "-") for name in fields) != BEIR_HEADER:
                 yield number, fields[0], fields[1], fields[2]
 
@@ -84,16 +78,16 @@ def read_trec_judgements(file: Path) -> Judgements:
         for number, line in numbered_lines(file):
             fields = line.split()
             if len(fields) != 4:
-                raise UserError(
-                    "wrong number of columns",
-                    file=file,
-                    path=f"line {number}",
-                    seen=f"{len(fields)}: {line}",
-                    allowed="question, Q0, document, grade, separated by tabs or spaces",
-                )
+                allowed = "question, Q0, document, grade, separated by tabs or spaces"
+                raise _wrong_columns(file, number, fields, line, allowed)
             yield number, fields[0], fields[2], fields[3]
 
     return _judgements(file, rows(), _GRADES)
+
+
+def _wrong_columns(file: Path, number: int, fields: list[str], line: str, allowed: str) -> UserError:
+    seen = f"{len(fields)}: {line}"
+    return UserError("wrong number of columns", file=file, path=f"line {number}", seen=seen, allowed=allowed)
 
 
 def _tab_separated(file: Path, number: int, line: str) -> list[str]:

@@ -21,7 +21,7 @@ from hybridbatch.evaluation.corpus_search import TILE_BYTES, BestPassages, check
 from hybridbatch.evaluation.embedding_files import EmbeddingShard, embeddings_at
 from hybridbatch.evaluation.peak_memory import PeakMemory
 from hybridbatch.evaluation.shard_search import PartCost, Progress, SearchRequest
-from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.errors import UserError, first_line
 
 _TRAINING_BYTES = 256 << 20  # passages that an index is trained on; faiss takes a sample of them for itself
 
@@ -164,7 +164,7 @@ def _readable_errors(index: str, shard: EmbeddingShard) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """Return what faiss says without the place in its source: the last part of its message."""
-    return str(error).strip().splitlines()[0].rsplit(": ", 1)[-1] if str(error) else type(error).__name__
+    return first_line(error).rsplit(": ", 1)[-1]
 
 
 class _Size:

@@ -48,45 +48,10 @@ class EncodedTask:
     candidates_ND: NDArray[np.float32]
     seconds: float
 
-
-def evaluate_model(
-    model: str,
-    source: SourceSettings,
-    location: DataLocation,
-    *,
-    prefixes: tuple[str | None, str | None] = (None, None),
-    device: str = "cpu",
-    precision: Precision = "fp32",
-    keep_embeddings: bool = True,
-    progress: Progress | None = None,
-) -> tuple[DatasetResult, pa.Table]:
-    """Return every measure of a model on a data set, and the scores of its questions.
-
-    Args:
-        model: Folder or hub name, in the layout of Hugging Face or sentence-transformers.
-        source: The data set.
-        location: Where data lies and copies are kept.
-        prefixes: Put before questions and passages; None takes what the model states.
-        device: Where to encode.
-        precision: In which precision to encode; scores are float32.
-        keep_embeddings: Whether embeddings are taken from the cache and kept there.
-        progress: Called with what is encoded, texts done and texts in all.
-
-    Raises:
-        UserError: If model or data cannot be loaded.
-    """
-    encoded = encode_with_model(
-        model,
-        source,
-        location,
-        prefixes=prefixes,
-        device=device,
-        precision=precision,
-        keep_embeddings=keep_embeddings,
-        progress=progress,
-    )
-    result, table = evaluate_embeddings(encoded.task, encoded.questions_QD, encoded.candidates_ND)
-    return result.model_copy(update={"seconds": result.seconds + encoded.seconds}), table
+    def evaluate(self) -> tuple[DatasetResult, pa.Table]:
+        """Return every measure of the model on the data set, and the scores of its questions."""
+        result, table = evaluate_embeddings(self.task, self.questions_QD, self.candidates_ND)
+        return result.model_copy(update={"seconds": result.seconds + self.seconds}), table
 
 
 def encode_with_model(
@@ -100,7 +65,17 @@ def encode_with_model(
     keep_embeddings: bool = True,
     progress: Progress | None = None,
 ) -> EncodedTask:
-    """Return the embeddings that :func:`evaluate_model` measures; it takes the same arguments.
+    """Return the embeddings that a model gives a data set.
+
+    Args:
+        model: Folder or hub name, in the layout of Hugging Face or sentence-transformers.
+        source: The data set.
+        location: Where data lies and copies are kept.
+        prefixes: Put before questions and passages; None takes what the model states.
+        device: Where to encode.
+        precision: In which precision to encode; scores are float32.
+        keep_embeddings: Whether embeddings are taken from the cache and kept there.
+        progress: Called with what is encoded, texts done and texts in all.
 
     Raises:
         UserError: If model or data cannot be loaded.

@@ -113,6 +113,12 @@ def one_of(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its kind where it says nothing."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 def did_you_mean(name: str, names: Iterable[str]) -> str | None:
     """Return a remedy that names the closest of ``names``, or None when nothing is close."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hybridbatch.foundation import atomic
 from hybridbatch.report.figures.layer_probe import probe_cards
-from hybridbatch.report.page import for_script, templates
+from hybridbatch.report.rendering import render_page
 
 if TYPE_CHECKING:
     from hybridbatch.report.layer_probe import LayerAccuracy, ProbeTable
@@ -28,10 +27,7 @@ def write_probe_page(table: ProbeTable, path: Path, command: str) -> Path:
 
 def probe_page(table: ProbeTable, command: str) -> str:
     """Return the page as HTML; it depends on the table and the command alone, not on the clock."""
-    from plotly.offline import get_plotlyjs
-
     cards = probe_cards(table)
-    figures: list[Any] = [json.loads(card.figure.to_json()) for card in cards if card.figure is not None]
     sections = [
         {
             "setting": setting,
@@ -40,16 +36,14 @@ def probe_page(table: ProbeTable, command: str) -> str:
         }
         for setting in table.settings
     ]
-    return (
-        templates()
-        .get_template("probe.html.jinja")
-        .render(
-            table=table,
-            sections=sections,
-            command=command,
-            plotly_js=get_plotlyjs(),
-            figures_json=for_script(figures),
-        )
+    return render_page(
+        "probe.html.jinja",
+        cards,
+        table=table,
+        sections=sections,
+        models=table.models,
+        leakage=table.leakage,
+        command=command,
     )
 
 

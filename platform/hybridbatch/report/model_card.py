@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybridbatch.report.collect import collect
 from hybridbatch.report.naming import measure_name, measure_text
-from hybridbatch.report.page import TEMPLATES
+from hybridbatch.report.rendering import templates
 from hybridbatch.tracking.cells import cell_languages
 
 if TYPE_CHECKING:
@@ -66,15 +66,8 @@ def model_card(title: str, encoder: EncoderFacts, study: StudyFolder | None, tri
         UserError: If a record of the study cannot be read.
     """
     import yaml
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=False,  # noqa: S701 - Markdown, not HTML
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(autoescape=False)  # Markdown, not HTML
     environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", r"\|")
     environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False).replace("|", r"\|")
     origin = _Origin.of(study, trial) if study and trial else None

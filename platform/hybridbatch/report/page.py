@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridbatch.foundation import atomic
@@ -12,17 +11,16 @@ from hybridbatch.report.baselines import MEASURES, baseline_differences, baselin
 from hybridbatch.report.export import leakage
 from hybridbatch.report.figures.study import study_cards
 from hybridbatch.report.naming import duration, measure_name, measure_text, number, short_paths
+from hybridbatch.report.rendering import render_page
 from hybridbatch.report.tables import difference_text, is_clear, spread_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from jinja2 import Environment
+    from pathlib import Path
 
     from hybridbatch.report.collect import StudyTable, TrialRow
     from hybridbatch.report.figures.card import FigureCard
 
-TEMPLATES = Path(__file__).parent / "templates"
 _PACKAGES = ("packages", "package_lock", "lock")  # shown apart: hundreds of lines
 _ARROW = {"maximize": "↑", "minimize": "↓"}
 
@@ -44,57 +42,29 @@ def write_page(table: StudyTable, path: Path, command: str | None = None) -> Pat
 
 def study_page(table: StudyTable, command: str | None = None) -> str:
     """Return the page of a study as HTML; depends on the trial folders alone, not on the clock."""
-    from plotly.offline import get_plotlyjs
-
     cards = study_cards(table)
-    figures = [json.loads(card.figure.to_json()) if card.figure is not None else None for card in cards]
-    return (
-        templates()
-        .get_template("study.html.jinja")
-        .render(
-            table=table,
-            counts=table.counts(),
-            tiles=_tiles(table),
-            trial_columns=_trial_columns(table),
-            trial_rows=[_trial_cells(table, row) for row in table.rows],
-            report_tables=[_report_table(table, dataset) for dataset in table.report_sets],
-            baselines=_baselines(table),
-            differences=_differences(table),
-            measures=[measure_name(measure) for measure in MEASURES],
-            sections=_sections(cards),
-            unhappy=[row for row in table.rows if row.result.state != "complete"],
-            leakage=leakage(table),
-            provenance=_provenance(table),
-            packages=_packages(table),
-            command=command or "hybridbatch run experiment.json",
-            revisions=_revisions(table),
-            uncommitted=any(state.get("dirty") for state in _git_states(table)),
-            experiment=json.dumps(table.experiment, indent=2, ensure_ascii=False),
-            plotly_js=get_plotlyjs(),
-            figures_json=for_script(figures),
-        )
+    return render_page(
+        "study.html.jinja",
+        cards,
+        table=table,
+        counts=table.counts(),
+        tiles=_tiles(table),
+        trial_columns=_trial_columns(table),
+        trial_rows=[_trial_cells(table, row) for row in table.rows],
+        report_tables=[_report_table(table, dataset) for dataset in table.report_sets],
+        baselines=_baselines(table),
+        differences=_differences(table),
+        measures=[measure_name(measure) for measure in MEASURES],
+        sections=_sections(cards),
+        unhappy=[row for row in table.rows if row.result.state != "complete"],
+        leakage=leakage(table),
+        provenance=_provenance(table),
+        packages=_packages(table),
+        command=command or "hybridbatch run experiment.json",
+        revisions=_revisions(table),
+        uncommitted=any(state.get("dirty") for state in _git_states(table)),
+        experiment=json.dumps(table.experiment, indent=2, ensure_ascii=False),
     )
-
-
-def templates() -> Environment:
-    """Return the templates of pages, which escape whatever is put into them."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def for_script(value: Any) -> str:
-    """Return JSON that cannot end the script element that it stands in."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
 
 
 def _tiles(table: StudyTable) -> list[tuple[str, str]]:

@@ -10,9 +10,10 @@ from hybridbatch.evaluation.perturbed_task import ALL
 from hybridbatch.foundation import atomic
 from hybridbatch.report.figures.robustness import robustness_cards
 from hybridbatch.report.naming import measure_name, measure_text
-from hybridbatch.report.page import for_script, templates
+from hybridbatch.report.rendering import render_page
 
 if TYPE_CHECKING:
+    from hybridbatch.report.figures.card import FigureCard
     from hybridbatch.report.robustness import Point, RobustnessTable
     from hybridbatch.spec.perturbations import Perturbation
 
@@ -31,26 +32,21 @@ def write_robustness_page(table: RobustnessTable, path: Path, command: str) -> P
 
 def robustness_page(table: RobustnessTable, command: str) -> str:
     """Return the page as HTML; it depends on the table and the command alone, not on the clock."""
-    from plotly.offline import get_plotlyjs
-
-    figures: list[Any] = []
+    cards: list[FigureCard] = []
     sections = []
     for perturbation in table.plan.perturbations:
-        cards = robustness_cards(table, perturbation.kind)
-        sections.append(_section(table, perturbation) | {"cards": list(enumerate(cards, len(figures)))})
-        figures += [json.loads(card.figure.to_json()) for card in cards if card.figure is not None]
-    return (
-        templates()
-        .get_template("robustness.html.jinja")
-        .render(
-            table=table,
-            first=table.first,
-            sections=sections,
-            leakage=table.leakage,
-            command=command,
-            plotly_js=get_plotlyjs(),
-            figures_json=for_script(figures),
-        )
+        here = robustness_cards(table, perturbation.kind)
+        sections.append(_section(table, perturbation) | {"cards": list(enumerate(here, len(cards)))})
+        cards += here
+    return render_page(
+        "robustness.html.jinja",
+        cards,
+        table=table,
+        first=table.first,
+        sections=sections,
+        models=table.plan.models,
+        leakage=table.leakage,
+        command=command,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybridbatch.foundation.errors import StoreError, UserError
+from hybridbatch.foundation.errors import StoreError, UserError, first_line
 from hybridbatch.search.session import StudySession
 from hybridbatch.spec.resources import Resources
 from hybridbatch.spec.trial import Rung
@@ -75,7 +75,7 @@ def run_local(session: StudySession, device: str = "cpu") -> None:
             raise StoreError(
                 "the accelerator is of no use any more in this process",
                 file=device,
-                seen=str(error).splitlines()[0],
+                seen=first_line(error),
                 remedy="run `hybridbatch resume`: everything already recorded is kept",
             ) from error
         if result is not None:

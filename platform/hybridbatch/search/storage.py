@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridbatch.foundation import fingerprint
-from hybridbatch.foundation.errors import StoreError
+from hybridbatch.foundation.errors import StoreError, first_line
 from hybridbatch.foundation.passwords import hide_passwords
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _unreachable(url: str, error: BaseException) -> StoreError:
     cause: BaseException = error
     while cause.__cause__ is not None and cause.__cause__ is not cause:
         cause = cause.__cause__
-    text = hide_passwords(str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__)
+    text = hide_passwords(first_line(cause))
     full = "disk is full" in text or "No space left" in text
     return StoreError(
         "the ledger cannot be written: the disk is full" if full else "the ledger cannot be reached",

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from hybridbatch.evaluation.evaluate_model import evaluate_model
-from hybridbatch.evaluation.precision import PRECISIONS, Precision
-from hybridbatch.foundation.errors import UserError, one_of
+from hybridbatch.evaluation.evaluate_model import encode_with_model
+from hybridbatch.evaluation.precision import Precision
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.sources import DataLocation, SourceSettings
 from hybridbatch.spec.trial import DatasetResult
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.named_model import model_folder
+from hybridbatch.terminal.progress_bars import progress_bars
 
 
 def run_evaluation(
@@ -33,39 +32,26 @@ def run_evaluation(
 
     check_device(device)
     folder = model_folder(model, home)
-    with quiet_terminal(home.logs / "evaluate.log", verbose, on_stderr=True) as console:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-            tasks = {what: bars.add_task(what, total=None) for what in ("questions", "candidates")}
+    with quiet_terminal(home.logs / "evaluate.log", verbose, on_stderr=True) as console, progress_bars(console) as bars:
+        tasks = {what: bars.add_task(what, total=None) for what in ("questions", "candidates")}
 
-            def progress(what: str, done: int, total: int) -> None:
-                bars.update(tasks[what], completed=done, total=total)
+        def progress(what: str, done: int, total: int) -> None:
+            bars.update(tasks[what], completed=done, total=total)
 
-            result, table = evaluate_model(
-                folder,
-                source,
-                location,
-                prefixes=prefixes,
-                device=device,
-                precision=precision,
-                keep_embeddings=keep_embeddings,
-                progress=progress,
-            )
+        encoded = encode_with_model(
+            folder,
+            source,
+            location,
+            prefixes=prefixes,
+            device=device,
+            precision=precision,
+            keep_embeddings=keep_embeddings,
+            progress=progress,
+        )
+        result, table = encoded.evaluate()
     if scores is not None:
         write_scores(table, scores)
     return result
-
-
-def check_precision(precision: str) -> Precision:
-    """Return ``precision`` if it is one.
-
-    Raises:
-        UserError: If it is none.
-    """
-    for known in PRECISIONS:
-        if precision == known:
-            return known
-    raise UserError("unknown precision", path="--precision", seen=precision, allowed=one_of(PRECISIONS))
 
 
 def check_device(device: str) -> None:

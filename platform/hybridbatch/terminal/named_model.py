@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hybridbatch.foundation.errors import UserError
 from hybridbatch.report.collect import BEST, best_trial
 from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder
 
+_NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 TRIAL_NAME = re.compile(rf"([a-z0-9][a-z0-9_-]{{0,63}})/(\d+|{BEST})")
 
 
@@ -39,6 +41,27 @@ def model_folder(model: str, home: HomeFolder) -> str:
     """
     trial = trial_if_named(model, home)
     return str(trial.folder.model) if trial else model
+
+
+def named_models(models: Iterable[str]) -> dict[str, str]:
+    """Return models by their names in the comparison: ``NAME=MODEL``, else the last part of folder or hub name.
+
+    Raises:
+        UserError: If a name stands twice.
+    """
+    found: dict[str, str] = {}
+    for given in models:
+        named = None if Path(given).exists() else _NAMED.fullmatch(given)
+        name = named[1] if named else re.sub(r"[^\w.-]", "-", _last_part(given))
+        if name in found:
+            raise UserError(
+                "two models of one name",
+                path="MODEL",
+                seen=name,
+                remedy=f"give them names: {name}-a={found[name]} {name}-b={named[2] if named else given}",
+            )
+        found[name] = named[2] if named else given
+    return found
 
 
 def trial_if_named(model: str, home: HomeFolder) -> NamedTrial | None:
@@ -78,6 +101,12 @@ def named_trial(name: str, home: HomeFolder) -> NamedTrial:
             remedy="pruned and failed trials keep no model",
         )
     return NamedTrial(study, trial)
+
+
+def _last_part(model: str) -> str:
+    if TRIAL_NAME.fullmatch(model):
+        return model.replace("/", "-")
+    return Path(model).name or "model"
 
 
 def _state(trial: TrialFolder) -> str:

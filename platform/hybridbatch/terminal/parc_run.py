@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from hybridbatch.evaluation.parc import ParcPlan, evaluate_parc
 from hybridbatch.report.parc import ParcTable, parc_table
 from hybridbatch.spec.folders import HomeFolder
@@ -13,6 +11,7 @@ from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.evaluation_run import check_device
 from hybridbatch.terminal.leakage_note import leakage_note
 from hybridbatch.terminal.named_model import model_folder
+from hybridbatch.terminal.progress_bars import progress_bars
 
 if TYPE_CHECKING:
     from hybridbatch.spec.sources import DataLocation
@@ -45,13 +44,11 @@ def run_parc(
     leakage = [leakage_note("retriever", retriever, dataset, home)]
     leakage.append(leakage_note("language model", language_model, dataset, home))
     folder = model_folder(retriever, home)
-    with quiet_terminal(home.logs / "parc.log", verbose, on_stderr=True) as console:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-            bar = bars.add_task("models", total=None)
+    with quiet_terminal(home.logs / "parc.log", verbose, on_stderr=True) as console, progress_bars(console) as bars:
+        bar = bars.add_task("models", total=None)
 
-            def progress(what: str, done: int, total: int) -> None:
-                bars.update(bar, description=what, completed=done, total=total)
+        def progress(what: str, done: int, total: int) -> None:
+            bars.update(bar, description=what, completed=done, total=total)
 
-            outcome = evaluate_parc(folder, language_model, plan, location, progress)
+        outcome = evaluate_parc(folder, language_model, plan, location, progress)
     return parc_table(retriever, language_model, plan, outcome, leakage)

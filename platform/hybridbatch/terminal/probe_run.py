@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from hybridbatch.evaluation.probe_layers import ProbedModel, ProbePlan, probe_examples, probe_model
 from hybridbatch.report.layer_probe import ProbeTable, probe_table
 from hybridbatch.spec.folders import HomeFolder
@@ -14,6 +12,7 @@ from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.evaluation_run import check_device
 from hybridbatch.terminal.leakage_note import leakage_note
 from hybridbatch.terminal.named_model import model_folder
+from hybridbatch.terminal.progress_bars import progress_bars
 
 if TYPE_CHECKING:
     from hybridbatch.spec.sources import DataLocation
@@ -38,15 +37,13 @@ def run_probe(
     leakage = tuple(leakage_note(name, model, plan.source.dataset, home) for name, model in models.items())
     folders = {name: model_folder(model, home) for name, model in models.items()}
     probed: dict[str, ProbedModel] = {}
-    with quiet_terminal(home.logs / "probe.log", verbose, on_stderr=True) as console:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-            bar = bars.add_task("examples", total=None)
-            task = probe_examples(plan, location)
-            for name, folder in folders.items():
+    with quiet_terminal(home.logs / "probe.log", verbose, on_stderr=True) as console, progress_bars(console) as bars:
+        bar = bars.add_task("examples", total=None)
+        task = probe_examples(plan, location)
+        for name, folder in folders.items():
 
-                def progress(what: str, done: int, total: int, name: str = name) -> None:
-                    bars.update(bar, description=f"{name}: {what}", completed=done, total=total)
+            def progress(what: str, done: int, total: int, name: str = name) -> None:
+                bars.update(bar, description=f"{name}: {what}", completed=done, total=total)
 
-                probed[name] = probe_model(folder, plan, task, location, progress)
+            probed[name] = probe_model(folder, plan, task, location, progress)
     return probe_table(plan, task, models, probed, leakage)

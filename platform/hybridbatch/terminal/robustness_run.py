@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hybridbatch.evaluation.robustness import Evaluated, Plan, evaluate_robustness
 from hybridbatch.foundation.errors import UserError, did_you_mean, one_of
@@ -19,12 +16,11 @@ from hybridbatch.spec.perturbations import PoolPerturbation
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.evaluation_run import check_device
 from hybridbatch.terminal.leakage_note import leakage_note
-from hybridbatch.terminal.named_model import TRIAL_NAME, model_folder
+from hybridbatch.terminal.named_model import model_folder
+from hybridbatch.terminal.progress_bars import progress_bars
 
 if TYPE_CHECKING:
     from hybridbatch.spec.sources import DataLocation
-
-_NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 
 
 def run_robustness(
@@ -54,20 +50,21 @@ def run_robustness(
     leakage = [leakage_note(name, model, plan.source.dataset, home) for name, model in plan.models.items()]
     here = _located(plan, home)
     runs: list[Evaluated] = []
-    with quiet_terminal(home.logs / "robustness.log", verbose, on_stderr=True) as console:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-            total = bars.add_task("evaluations", total=plan.evaluations)
-            texts = bars.add_task("texts", total=None)
+    with (
+        quiet_terminal(home.logs / "robustness.log", verbose, on_stderr=True) as console,
+        progress_bars(console) as bars,
+    ):
+        total = bars.add_task("evaluations", total=plan.evaluations)
+        texts = bars.add_task("texts", total=None)
 
-            def progress(what: str, done: int, of: int) -> None:
-                bars.update(texts, description=what, completed=done, total=of)
+        def progress(what: str, done: int, of: int) -> None:
+            bars.update(texts, description=what, completed=done, total=of)
 
-            for run in evaluate_robustness(here, location, progress):
-                if scores is not None:
-                    _write_scores(run, scores)
-                runs.append(replace(run, scores=run.scores.schema.empty_table()))  # megabytes each, and written
-                bars.update(total, advance=1)
+        for run in evaluate_robustness(here, location, progress):
+            if scores is not None:
+                _write_scores(run, scores)
+            runs.append(replace(run, scores=run.scores.schema.empty_table()))  # megabytes each, and written
+            bars.update(total, advance=1)
     return robustness_table(plan, runs, measures, leakage)
 
 
@@ -83,27 +80,6 @@ def _located(plan: Plan, home: HomeFolder) -> Plan:
     return replace(plan, models=models, perturbations=perturbations)
 
 
-def named_models(models: Iterable[str]) -> dict[str, str]:
-    """Return models by their names in the comparison: ``NAME=MODEL``, else the last part of folder or hub name.
-
-    Raises:
-        UserError: If a name stands twice.
-    """
-    found: dict[str, str] = {}
-    for given in models:
-        named = None if Path(given).exists() else _NAMED.fullmatch(given)
-        name = named[1] if named else re.sub(r"[^\w.-]", "-", _last_part(given))
-        if name in found:
-            raise UserError(
-                "two models of one name",
-                path="MODEL",
-                seen=name,
-                remedy=f"give them names: {name}-a={found[name]} {name}-b={named[2] if named else given}",
-            )
-        found[name] = named[2] if named else given
-    return found
-
-
 def check_measures(measures: Sequence[str]) -> None:
     """Raise a :class:`UserError` for a measure that no evaluation gives."""
     known: Mapping[str, object] = objective_directions()
@@ -112,12 +88,6 @@ def check_measures(measures: Sequence[str]) -> None:
             raise UserError(
                 "unknown measure", path="--measure", seen=one, allowed=one_of(known), remedy=did_you_mean(one, known)
             )
-
-
-def _last_part(model: str) -> str:
-    if TRIAL_NAME.fullmatch(model):
-        return model.replace("/", "-")
-    return Path(model).name or "model"
 
 
 def _write_scores(run: Evaluated, folder: Path) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID
 
 from hybridbatch.evaluation.corpus_evaluation import CorpusResult, SearchSettings, search_corpus
 from hybridbatch.evaluation.parts_of_work import LocalRunner, Runner
@@ -19,6 +19,7 @@ from hybridbatch.spec.sources import DataLocation, SourceSettings
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.evaluation_run import check_device
 from hybridbatch.terminal.named_model import model_folder
+from hybridbatch.terminal.progress_bars import progress_bars
 
 
 def run_search(
@@ -82,8 +83,7 @@ class Stages:
     """A progress bar for each stage, over all its shards."""
 
     def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bars = progress_bars(console)
         self._shards: dict[str, dict[int, tuple[int, int]]] = {}
         self._tasks: dict[str, TaskID] = {}
 

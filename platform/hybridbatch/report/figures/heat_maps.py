@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridbatch.report.figures.card import SEQUENTIAL, FigureCard, new_figure, safe
+from hybridbatch.report.figures.card import SEQUENTIAL, FigureCard
+from hybridbatch.report.figures.heat_map import question_heat_map
 from hybridbatch.tracking.cells import cell_matrix
 
 if TYPE_CHECKING:
@@ -64,20 +65,6 @@ def _heat_map(
     matrix_LL: NDArray[np.float64], rows: tuple[str, ...], columns: tuple[str, ...], across: str, hover: str
 ) -> go.Figure:
     percent_LL = [[None if np.isnan(value) else round(100 * float(value), 1) for value in row] for row in matrix_LL]
-    figure = new_figure(across, "language of the questions")
-    figure.add_heatmap(
-        z=percent_LL,
-        x=[safe(language) for language in columns],
-        y=[safe(language) for language in rows],
-        colorscale=[list(stop) for stop in SEQUENTIAL],
-        zmin=0,
-        texttemplate="%{z:.0f}",
-        textfont={"size": 11},
-        xgap=1.5,
-        ygap=1.5,
-        showscale=False,
-        hovertemplate=hover,
+    return question_heat_map(
+        percent_LL, across=across, columns=columns, questions=rows, colours=SEQUENTIAL, hover=hover
     )
-    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, ticks="", zeroline=False)
-    figure.update_xaxes(type="category", showgrid=False, ticks="", zeroline=False)
-    return figure

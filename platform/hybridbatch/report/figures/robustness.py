@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hybridbatch.evaluation.perturbed_task import ALL
 from hybridbatch.report.figures.card import BASELINES, SEARCHED, FigureCard, axis_name, new_figure, safe
+from hybridbatch.report.figures.heat_map import question_heat_map
 from hybridbatch.report.naming import measure_name
 
 if TYPE_CHECKING:
@@ -57,22 +58,14 @@ def _loss_by_language(table: RobustnessTable, kind: str, model: str, measure: st
         levels = [point.levels.get(language, {}).get(measure) for point in points]
         bare = [level.value - level.drop if level else 0.0 for level in levels]
         rows.append([-100 * one.drop / of if one and of else None for one, of in zip(levels, bare, strict=True)])
-    figure = new_figure("strength", "language of the questions")
-    figure.add_heatmap(
-        z=rows,
-        x=[f"{point.strength:g}" for point in points],
-        y=[safe(language) for language in table.languages],
-        colorscale=[list(stop) for stop in _LOSS],
-        zmin=0,
-        zmax=_RANGE,
-        texttemplate="%{z:.0f}",
-        textfont={"size": 11},
-        xgap=1.5,
-        ygap=1.5,
-        showscale=False,
-        hovertemplate="%{y} at strength %{x}: %{z:.1f}% lost<extra></extra>",
+    figure = question_heat_map(
+        rows,
+        across="strength",
+        columns=[f"{point.strength:g}" for point in points],
+        questions=table.languages,
+        colours=_LOSS,
+        hover="%{y} at strength %{x}: %{z:.1f}% lost<extra></extra>",
+        darkest=_RANGE,
     )
-    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, ticks="", zeroline=False)
-    figure.update_xaxes(type="category", showgrid=False, ticks="", zeroline=False)
     caption = f"Percent of {measure_name(measure)} that questions in a language lose with {model}; negative: gained."
     return FigureCard(kind, f"Lost by language: {model}", caption, figure)
