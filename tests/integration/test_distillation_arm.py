@@ -181,5 +181,31 @@ def test_plan_refuses_what_cannot_be_imitated(workshop: Workshop, arm: dict[str,
 
 
 def test_widths_that_no_file_states_are_compared_at_the_first_step(workshop: Workshop):
-    with pytest.raises(ConflictError, match=r"48 numbers, the student with 32(.|\n)*targets: scores"):
+    said = r"arms\.distillation\.teacher: (.|\n)*48 numbers, the student with 32(.|\n)*targets: scores"
+    with pytest.raises(ConflictError, match=said):
         make_trainer(workshop, changes({"teacher": "wide"})).train_until(1, lambda point: None)
+
+
+def test_widths_are_compared_also_by_a_worker_whose_own_texts_have_no_target(workshop: Workshop):
+    batch = batch_of([300, 0], language=1).batch  # the first one has no English
+    with pytest.raises(ConflictError, match="48 numbers, the student with 32"):
+        term_of(workshop, teacher="wide").loss(random_embeddings(1), StepBatch(batch, slice(0, 1)), torch.tensor(0.05))
+
+
+def test_a_teacher_that_is_gone_is_named_at_its_setting_by_the_trial_too(workshop: Workshop):
+    with pytest.raises(UserError, match=r"nobody -> arms\.distillation\.teacher: the teacher cannot be used"):
+        make_trainer(workshop, changes({"teacher": "nobody"}))
+
+
+def test_other_threads_have_embeddings_of_their_own(workshop: Workshop):
+    before, entries = torch.get_num_threads(), workshop.location.cache / "embeddings"
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            term_of(Workshop(workshop.location), teacher="wide", pivot="xx")
+            found = set(entries.glob("*.npy"))
+            if threads == 1:
+                of_one = found
+    finally:
+        torch.set_num_threads(before)
+    assert len(found - of_one) == 2, "questions and passages, encoded with two threads"

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from hybridbatch.foundation import atomic, fingerprint
 from hybridbatch.foundation.errors import StoreError, UserError
 from hybridbatch.training.checkpoints import (
     load_checkpoint,
@@ -115,6 +116,34 @@ def test_a_damaged_checkpoint_is_refused_with_what_to_do(checkpoint: Path, name:
     assert said.startswith(f"{checkpoint}: this checkpoint is damaged")
     assert "mend:    delete this folder, then run `hybridbatch resume`: the trial starts again from its first" in said
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)), "nothing was half loaded"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors"])
+def test_a_pickle_is_not_read_whatever_the_fingerprints_say(checkpoint: Path, tmp_path: Path, name: str):
+    mark = tmp_path / "mark"
+    (checkpoint / name).write_bytes(pickle.dumps(Code(mark)))
+    content = atomic.read_json(checkpoint / "state.json")
+    content.pop("fingerprint")
+    content["fingerprints"][name] = fingerprint.of_files([checkpoint / name])
+    atomic.write_json(checkpoint / "state.json", {**content, "fingerprint": fingerprint.of_json(content)})
+    model, optimizer = trained(seed=1)
+    before = [parameter.clone() for parameter in model.parameters()]
+    with pytest.raises(UserError, match=r"this checkpoint is damaged\n  seen: +'SafetensorError"):
+        load_checkpoint(checkpoint, model, optimizer)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)), "nothing was half loaded"
+    assert not mark.exists()
+    pickle.loads((checkpoint / name).read_bytes())
+    assert mark.exists(), "it would have run"
+
+
+class Code:
+    """What leaves a file behind when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
 
 
 def test_the_checkpoint_before_a_damaged_one_is_named(checkpoint: Path):

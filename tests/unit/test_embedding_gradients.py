@@ -51,10 +51,8 @@ def loss_of(embeddings_RD: Tensor) -> Tensor:
 def gradients(
     model: Encoder, most_tokens: int | None, *, pass_tokens: int = 12, loss: Callable[[Tensor], Tensor] = loss_of
 ) -> tuple[float, list[Tensor], EmbeddingGradients]:
-    engine = EmbeddingGradients(
-        model, list(model.parameters()), computing=nullcontext, seeding=torch.manual_seed, most_tokens=most_tokens
-    )
-    value = engine.backward(text_passes(texts_of(LENGTHS), pass_tokens, packed=False), loss)
+    engine = EmbeddingGradients(model, list(model.parameters()), computing=nullcontext, most_tokens=most_tokens)
+    value = engine.backward(text_passes(texts_of(LENGTHS), pass_tokens, packed=False), loss, torch.manual_seed)
     return float(value), [parameter.grad for parameter in model.parameters()], engine
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from hybridbatch.cli.options import about
 from hybridbatch.foundation.errors import (
+    ConflictError,
     ExperimentErrors,
     HybridBatchError,
     StoreError,
@@ -73,6 +74,20 @@ def test_several_errors_have_the_attributes_of_one():
         assert (error.problem, error.file, error.path, error.seen) == ("one; two", None, None, None)
         with pytest.raises(ExperimentErrors, match="two"), about(Path("other.yaml")):
             raise error
+
+
+@pytest.mark.parametrize("kind", [UserError, ConflictError, StoreError, TrialError])
+def test_an_error_that_is_retold_stays_of_its_kind_and_keeps_its_facts(kind: type[HybridBatchError]):
+    error = kind("bad", file="f", path="a", seen=1, allowed="2", remedy="mend")
+    retold = error.retold(path="arms.x.a")
+    assert type(retold) is kind
+    assert str(retold) == "f -> arms.x.a: bad\n  seen:    1\n  allowed: 2\n  mend:    mend"
+    assert str(error.retold(problem="worse")) == str(error).replace("bad", "worse")
+
+
+def test_several_errors_are_retold_as_one():
+    errors = ExperimentErrors([UserError("one", path="a"), UserError("two", path="b")])
+    assert str(errors.retold(problem=f"{errors.problem}, with x 1")) == "one; two, with x 1"
 
 
 def test_the_closest_name_is_suggested_or_none():

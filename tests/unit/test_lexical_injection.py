@@ -12,10 +12,12 @@ import pytest
 import torch
 from peft.tuners.lora import LoraLayer
 from tests.planted_translations import planted_experiment, write_files
+from tests.published_laser import small_laser
 
 from hybridbatch.evaluation.measure import measure
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
+from hybridbatch.search.checks import check_study
 from hybridbatch.spec.sources import DataLocation
 from hybridbatch.training.lexical_alignment import best_layer, projections_up_to
 from hybridbatch.training.losses import Shard
@@ -83,7 +85,36 @@ def test_a_layer_that_is_not_there_is_refused_by_its_place_in_the_file(workshop:
     with pytest.raises(UserError, match=r"arms\.lexical-injection\.layer: the model has no such layer(.|\n)*1 to 2"):
         trainer(workshop, layer=3)
     with pytest.raises(UserError, match="no projections of queries and values"):
-        projections_up_to(torch.nn.LSTM(2, 2), 1, 1)
+        projections_up_to(torch.nn.LSTM(2, 2), 1)
+
+
+@pytest.mark.parametrize(
+    ("arm", "path", "problem"),
+    [
+        ({"layer": 3}, "layer", "the model has no such layer"),
+        ({"batch_size": 1000}, "batch_size", "a batch is larger than the word pairs"),
+        ({"dictionary": "few.parquet"}, "languages", "too few words to hold any out"),
+        ({"languages": ["yy"]}, "languages", "language not in the dictionary"),
+        ({"dictionary": "none.parquet"}, "dictionary", "there is no dictionary here"),
+    ],
+)
+def test_what_cannot_be_learnt_is_refused_by_plan_and_by_the_trial(
+    workshop: Workshop, arm: dict[str, Any], path: str, problem: str
+):
+    whole = pq.read_table(workshop.location.root / "dictionary.parquet")
+    pq.write_table(whole.slice(0, 9), workshop.location.root / "few.parquet")
+    made = planted_experiment({"arms.lexical-injection": {**ARM, **arm}, "search.baselines": {}})
+    for refused in (lambda: check_study(made, workshop.location), lambda: trainer(workshop, **arm)):
+        with pytest.raises(UserError, match=problem) as caught:
+            refused()
+        assert caught.value.path == f"arms.lexical-injection.{path}"
+
+
+def test_laser_has_no_attention(workshop: Workshop):
+    backbone = {"kind": "laser", "folder": str(small_laser())}
+    made = planted_experiment({"backbone": backbone, "arms.lexical-injection": ARM, "search.baselines": {}})
+    with pytest.raises(UserError, match=r"arms\.lexical-injection: the attention of this encoder has no projections"):
+        check_study(made, workshop.location)
 
 
 def test_held_out_words_are_not_trained_on_in_any_language(tmp_path: Path):

@@ -20,11 +20,12 @@ from torch.nn import functional
 from hybridbatch.backbones.backbone import TrainingText
 from hybridbatch.backbones.huggingface import HuggingFaceBackbone
 from hybridbatch.evaluation.measure import measure
+from hybridbatch.evaluation.token_store import tokenized_in_memory
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.registries import BACKBONES
 from hybridbatch.spec.sources import DataLocation
 from hybridbatch.training.losses import Shard
-from hybridbatch.training.mask_token import mask_id, special_ids
+from hybridbatch.training.mask_token import mask_id, opening_ids, special_ids
 from hybridbatch.training.masked_language import UNMASKED, MaskedLanguageHead, Masking, take_over_published_head
 from hybridbatch.training.trainer import Trainer
 from hybridbatch.training.unlabelled_text import TextBatches, TranslationBatches
@@ -90,6 +91,18 @@ def test_a_pair_is_a_text_and_a_translation_of_it_under_one_opening_token():
         assert (rows[:, 1] != rows[:, 3]).all()
         seen |= {int(one) for one in rows[:, 1]}
     assert seen == {10, 11, 20, 21, 30, 31}, "either language comes first"
+
+
+@pytest.mark.parametrize("kind", ["mbart", "xlm-r"])
+def test_what_opens_a_text_is_left_out_and_a_code_that_says_its_language_is_not(
+    published: PublishedModels, kind: str, tmp_path: Path
+):
+    tokenizer = BACKBONES.get(kind)(kind=kind, name=str(published(kind))).tokenizer(TrainingText("", tuple, tmp_path))
+    store = tokenized_in_memory(["a", "b"], tokenizer, prefix="", longest=8, languages=["en", "de"])
+    opened_by = {int(store.ids[start]) for start in store.offsets[:-1]}
+    assert opened_by <= set(special_ids(tokenizer))
+    assert opening_ids([store], tokenizer) == ([] if kind == "mbart" else sorted(opened_by))
+    assert len(opened_by) == (2 if kind == "mbart" else 1), "mBART-50 opens a text with the code of its language"
 
 
 def test_the_loss_of_the_head_is_that_of_all_logits_at_once():

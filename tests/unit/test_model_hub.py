@@ -15,7 +15,7 @@ import torch
 from huggingface_hub import constants
 from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
-from tests.small_study import experiment
+from tests.small_study import BITEXT, experiment
 from tests.tiny_trial import make_workshop, run
 
 from hybridbatch.backbones.backbone import TrainingText
@@ -27,6 +27,7 @@ from hybridbatch.backbones.xlm_r import XlmRBackbone
 from hybridbatch.evaluation.encode import encode
 from hybridbatch.evaluation.token_store import tokenized
 from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.registries import ARMS
 from hybridbatch.spec import overrides
 from hybridbatch.spec.sources import DataLocation
 
@@ -181,6 +182,19 @@ def test_a_trial_records_the_commit_of_its_pretrained_weights(folder: Path, cach
     result = run(make_workshop(tmp_path), tmp_path / "trial", {"backbone": backbone, "training.steps": 2})
     assert result.state == "complete"
     assert result.provenance["backbone"] == {"revision": COMMIT}
+
+
+def test_a_trial_records_the_commits_of_its_teachers(folder: Path, cache: Path, tmp_path: Path):
+    put(folder, cache)
+    workshop = make_workshop(tmp_path)
+    bitext = {"dataset": "bitext", "path": BITEXT}
+    arms = {"distillation": {"teacher": NAME, "targets": "scores"}, "optical": {"bitext": bitext, "teacher": NAME}}
+    for name, arm in arms.items():
+        recorded = ARMS.get(name).model_validate_json(json.dumps(arm)).provenance(workshop.location)
+        assert recorded["teacher"] == COMMIT
+    made = {"arms.distillation": arms["distillation"], "training.steps": 2}
+    result = run(workshop, tmp_path / "trial", made)
+    assert (result.state, result.provenance["arms"]) == ("complete", {"distillation": {"teacher": COMMIT}})
 
 
 def test_the_size_is_part_of_the_name_on_the_hub_and_can_be_searched(folder: Path, cache: Path, tmp_path: Path):

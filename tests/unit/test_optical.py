@@ -67,7 +67,7 @@ def trained(workshop: Workshop, **changes: Any) -> Trainer:
 
 
 def term_of(trainer: Trainer) -> TransportDistillation:
-    (term,) = trainer.objective._state_terms
+    (term,) = trainer.objective._state_terms.values()
     assert isinstance(term, TransportDistillation)
     return term
 

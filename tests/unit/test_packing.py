@@ -10,8 +10,9 @@ import torch
 from tests.made_texts import texts_of
 from transformers import BertConfig, BertModel, XLMRobertaConfig, XLMRobertaModel
 
+from hybridbatch.backbones.backbone import PoolingName
 from hybridbatch.backbones.encoders.packing import Packing
-from hybridbatch.backbones.encoders.text_encoder import Pooling, TextEncoder
+from hybridbatch.backbones.encoders.text_encoder import TextEncoder
 
 LENGTHS = (5, 1, 9, 3, 9)
 SHAPE = {
@@ -30,7 +31,7 @@ BODIES: dict[str, Any] = {
 }
 
 
-def encoder(kind: str, pooling: Pooling = "mean") -> TextEncoder:
+def encoder(kind: str, pooling: PoolingName = "mean") -> TextEncoder:
     torch.manual_seed(4)
     return TextEncoder(BODIES[kind](), pooling)
 
@@ -46,7 +47,7 @@ def packed() -> tuple[torch.Tensor, Packing]:
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max", "last"])
 @pytest.mark.parametrize("kind", BODIES)
-def test_embeddings_and_gradients_are_those_of_padded_texts(kind: str, pooling: Pooling):
+def test_embeddings_and_gradients_are_those_of_padded_texts(kind: str, pooling: PoolingName):
     one, other = encoder(kind, pooling), encoder(kind, pooling)
     assert one.can_pack
     one.attend_within_texts()

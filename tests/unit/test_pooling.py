@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 import torch
 
-from hybridbatch.backbones.encoders.text_encoder import Pooling, pool
+from hybridbatch.backbones.backbone import PoolingName
+from hybridbatch.backbones.encoders.text_encoder import pool
 
 STATES_BTH = torch.tensor(
     [[[1.0, -8.0], [2.0, -4.0], [6.0, -6.0], [9.0, 9.0]], [[5.0, 1.0], [7.0, 3.0], [0.0, 0.0], [0.0, 0.0]]]
@@ -21,13 +22,13 @@ POOLED: dict[str, list[list[float]]] = {
 }
 
 
-@pytest.mark.parametrize("pooling", get_args(Pooling))
-def test_padding_says_nothing(pooling: Pooling):
+@pytest.mark.parametrize("pooling", get_args(PoolingName))
+def test_padding_says_nothing(pooling: PoolingName):
     assert pool(STATES_BTH, MASK_BT, pooling).tolist() == POOLED[pooling]
 
 
-@pytest.mark.parametrize("pooling", get_args(Pooling))
-def test_mean_and_max_pass_over_tokens_that_do_not_count(pooling: Pooling):
+@pytest.mark.parametrize("pooling", get_args(PoolingName))
+def test_mean_and_max_pass_over_tokens_that_do_not_count(pooling: PoolingName):
     uncounted_BT = torch.tensor([[True, False, False, False], [False, True, False, False]])
     without = {"mean": [[4.0, -5.0], [5.0, 1.0]], "max": [[6.0, -4.0], [5.0, 1.0]]}
     assert pool(STATES_BTH, MASK_BT, pooling, uncounted_BT).tolist() == {**POOLED, **without}[pooling]

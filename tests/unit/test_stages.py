@@ -14,7 +14,7 @@ from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, make_wo
 from torch import nn
 
 from hybridbatch.foundation import atomic
-from hybridbatch.foundation.errors import TrialError, UserError
+from hybridbatch.foundation.errors import OneWorkerError, TrialError, UserError
 from hybridbatch.training import stage_loop
 from hybridbatch.training.arm import StageWork
 from hybridbatch.training.losses import Shard
@@ -156,6 +156,17 @@ def test_a_loss_that_is_not_finite_fails_the_trial_and_names_the_arm(tmp_path: P
         return loss.detach()
 
     with pytest.raises(TrialError, match=r"arms\.some-arm: the loss or the gradient .* up to step 3"):
+        loop.run(backward)
+
+
+def test_a_stage_that_does_not_fit_into_memory_names_the_arm(tmp_path: Path):
+    settings = settings_of_stage(experiment().training, steps=1, learning_rate=0.1, warmup=0.0)
+    loop = StageLoop("some-arm", nn.Linear(2, 2), settings, "cpu", StageWork(tmp_path, lambda step, loss: None))
+
+    def backward(step: int) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with pytest.raises(OneWorkerError, match=r"arms\.some-arm: texts of this arm do not fit(.|\n)*Tried to allocate"):
         loop.run(backward)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.small_study import drop_language, experiment
-from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, make_workshop, run
+from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, make_workshop, run, spec_of
 
 from hybridbatch.backbones.huggingface import from_folder_or_name
 from hybridbatch.evaluation.measure import measure
-from hybridbatch.foundation.errors import TrialError, UserError
+from hybridbatch.foundation.errors import ConflictError, OneWorkerError, TrialError, UserError
+from hybridbatch.search.checks import check_study
 from hybridbatch.spec.folders import TrialFolder
-from hybridbatch.spec.trial import TrialResult
+from hybridbatch.spec.trial import TrialResult, TrialSpec
+from hybridbatch.training.broken_group import BrokenGroupError
+from hybridbatch.training.losses import Shard
 from hybridbatch.training.trainer import Trainer
+from hybridbatch.training.trial import TrialRun, run_trial
 from hybridbatch.training.workshop import Workshop
 
 LIVELY = {"backbone.dropout": 0.3, "loss.learn_temperature": True, "training.steps": 8}
@@ -256,6 +262,53 @@ def test_a_gradient_that_is_not_finite_is_named_with_its_step(workshop: Workshop
     weight.register_hook(lambda gradient: torch.full_like(gradient, float("nan")))
     with pytest.raises(TrialError, match="the gradient is not finite at step 1"):
         trainer.train_until(2, lambda point: None)
+
+
+def test_what_a_trial_held_goes_with_it_and_does_not_wait_for_a_garbage_collection(workshop: Workshop, tmp_path: Path):
+    made = make_trainer(workshop, {"training.lora": {}})
+    made.train_until(2, lambda point: None)
+    held = [weakref.ref(one) for one in (made, made.optimizer, *made.model.parameters())]
+    gc.collect()
+    gc.disable()
+    try:
+        del made
+        assert not any(one() is not None for one in held)
+    finally:
+        gc.enable()
+
+
+def test_settings_that_leave_nothing_to_train_fail_a_searched_trial_alone(workshop: Workshop, tmp_path: Path):
+    made = experiment({"training.freeze_embeddings": True, "training.freeze_layers": 1})
+    spec = TrialSpec(study="small", number=0, params={"training.freeze_layers": 1}, baseline=None, experiment=made)
+    result = run_trial(spec, TrialFolder(tmp_path / "00000"), workshop, Rungs())
+    assert result is not None
+    assert (result.state, (result.reason or "").splitlines()[0]) == (
+        "failed",
+        "training.freeze_layers: nothing of the encoder is left to train",
+    )
+
+
+def test_an_embedding_cannot_be_cut_to_its_own_width(workshop: Workshop):
+    made = {"loss.matryoshka": [4, 16], "search.baselines": {}}
+    for refused in (
+        lambda: make_trainer(workshop, made).train_until(1, lambda point: None),
+        lambda: check_study(experiment(made), workshop.location),
+    ):
+        with pytest.raises(ConflictError, match=r"loss\.matryoshka: the whole embedding(.|\n)*widths below 16"):
+            refused()
+
+
+def test_who_alone_knows_of_a_failure_ends_the_group(workshop: Workshop, tmp_path: Path, monkeypatch: Any):
+    def out_of_memory(run: TrialRun) -> TrialResult:
+        raise OneWorkerError("not even one text fits", path="training, backbone")
+
+    monkeypatch.setattr(TrialRun, "to_the_end", out_of_memory)
+    folder = TrialFolder(tmp_path / "00000")
+    with pytest.raises(BrokenGroupError, match="failed in one of its workers"):
+        run_trial(spec_of(experiment()), folder, workshop, Rungs(), shard=Shard(1, 2))
+    result = folder.read_result()
+    assert result is not None
+    assert (result.state, result.reason) == ("failed", "training, backbone: not even one text fits")
 
 
 def test_steps_say_how_long_they_waited_for_their_texts(workshop: Workshop):

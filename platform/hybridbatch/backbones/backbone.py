@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -31,6 +31,18 @@ class TrainingText:
     fingerprint: str
     texts: Callable[[], Iterable[str]]
     cache: Path
+
+
+class Widths(NamedTuple):
+    """What the files of a model say of its widths; None where they do not say it.
+
+    Attributes:
+        states: Width of the states of tokens.
+        embedding: Width of the embedding of a text.
+    """
+
+    states: int | None = None
+    embedding: int | None = None
 
 
 @runtime_checkable
@@ -98,6 +110,14 @@ class BackboneSettings(Settings):
         """
         raise TypeError(f"{type(self).__name__} must say what its encoder looks like")
 
+    def stated_widths(self) -> Widths:
+        """Return what is known of the widths before anything is loaded.
+
+        Raises:
+            UserError: If there is no such model.
+        """
+        return Widths()
+
     def transformer_folder(self) -> Path | None:
         """Return the folder with the pretrained transformer in Hugging Face layout, None where there is no such."""
         return None
@@ -116,4 +136,4 @@ class BackboneSettings(Settings):
 
 
 PoolingName = Literal["mean", "cls", "max", "last"]
-PretrainedPooling = Literal["mean", "cls", "max", "last", "pooler"]
+PretrainedPooling = Literal[PoolingName, "pooler"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hybridbatch.backbones.backbone import BackboneSettings, PretrainedPooling, TrainingText
+from hybridbatch.backbones.backbone import BackboneSettings, PretrainedPooling, TrainingText, Widths
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.registries import BACKBONES
 
@@ -89,6 +89,17 @@ class HuggingFaceBackbone(BackboneSettings):
 
         check_model_type(self.model, self.revision, self.model_types)
         return outline(self.model, self.revision)
+
+    def stated_widths(self) -> Widths:
+        """Return the widths that the model's files state.
+
+        Raises:
+            UserError: If there is no such model.
+        """
+        from hybridbatch.backbones.encoders.hub import model_folder
+        from hybridbatch.backbones.encoders.model_files import stated_widths
+
+        return stated_widths(model_folder(self.model, self.revision))
 
     def transformer_folder(self) -> Path:
         """Return the folder with the pretrained transformer.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
-from hybridbatch.backbones.backbone import BackboneSettings, PoolingName, TrainingText
+from hybridbatch.backbones.backbone import BackboneSettings, PoolingName, TrainingText, Widths
 from hybridbatch.foundation import atomic, fingerprint
 from hybridbatch.foundation.registries import BACKBONES
 
@@ -78,6 +78,10 @@ class ScratchBackbone(BackboneSettings):
         with torch.device("meta"):
             body: nn.Module = self._body(self.vocabulary, 0)
         return body
+
+    def stated_widths(self) -> Widths:
+        """Return the widths, which are one."""
+        return Widths(self.width, self.width)
 
     def _body(self, tokens: int, padding: int) -> Any:
         from transformers import BertConfig, BertModel

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_OR_FORBIDDEN = (*_FULL, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -59,6 +60,17 @@ class HybridBatchError(Exception):
             lines.append(f"  mend:    {self.remedy}")
         return "\n".join(lines)
 
+    def retold(self, *, problem: str | None = None, path: str | None = None) -> Self:
+        """Return the same error, of the same kind, with another ``problem`` or ``path`` where one is given."""
+        return type(self)(
+            problem or self.problem,
+            file=self.file,
+            path=path or self.path,
+            seen=self.seen,
+            allowed=self.allowed,
+            remedy=self.remedy,
+        )
+
 
 def _rebuild(
     kind: type[HybridBatchError],
@@ -88,6 +100,10 @@ class TrialError(HybridBatchError):
     """A trial that cannot give a result with these settings, such as one whose loss is not finite."""
 
 
+class OneWorkerError(TrialError):
+    """The same where one of several workers knows it alone, and the others wait for it in vain."""
+
+
 class ExperimentErrors(UserError):
     """Every mistake found in one experiment file, shown together."""
 
@@ -101,6 +117,10 @@ class ExperimentErrors(UserError):
     def render(self) -> str:
         """Return all messages, one after the other."""
         return "\n".join(error.render() for error in self.errors)
+
+    def retold(self, *, problem: str | None = None, path: str | None = None) -> Self:
+        """Return all of them as one error with another ``problem`` or ``path``."""
+        return type(self)([UserError(problem or self.problem, path=path)])
 
 
 def shorten(text: str, limit: int = 300) -> str:

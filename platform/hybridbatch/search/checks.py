@@ -27,6 +27,7 @@ from hybridbatch.search.settings_to_check import SettingsToCheck, settings_to_ch
 from hybridbatch.spec.experiment import Experiment, Objective
 from hybridbatch.spec.sources import DataLocation
 from hybridbatch.training.arm import active_arms, check_tokens_are_known, errors_below
+from hybridbatch.training.matryoshka import check_widths
 from hybridbatch.training.trial_data import TrialData, load_trial_data
 
 
@@ -163,12 +164,16 @@ def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, Tria
 
 
 def _check_trained_parts(settings: Iterable[SettingsToCheck], location: DataLocation) -> None:
-    """Compare what is trained with an outline of the encoder, where something else is asked for than all of it."""
+    """Compare what is trained, and at which widths, with what is known of the encoder without its weights."""
     outlines: dict[str, Any] = {}
     for one in settings:
         backbone, training = cast(BackboneSettings, one.experiment.backbone), one.experiment.training
         try:
             check_tokens_are_known(one.experiment)
+            if one.experiment.loss.matryoshka:
+                width = backbone.located(location).stated_widths().embedding
+                if width is not None:
+                    check_widths(one.experiment.loss.matryoshka, width)
             if training.lora or training.freeze_layers or training.freeze_embeddings or training.layer_decay != 1:
                 from hybridbatch.training.trained_part import check_trained_part  # torch, which nobody else needs here
 
@@ -186,10 +191,7 @@ def _check_languages(tokenizer: LanguageAwareTokenizer, data: TrialData) -> None
         try:
             tokenizer.check_languages(languages)
         except UserError as error:
-            problem = f"{error.problem} of {name}"
-            raise UserError(
-                problem, file=error.file, seen=error.seen, allowed=error.allowed, remedy=error.remedy
-            ) from error
+            raise error.retold(problem=f"{error.problem} of {name}") from error
 
 
 def _check_arms(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation) -> None:

@@ -17,8 +17,8 @@ from hybridbatch.spec.search_space import extremes, middle
 MOST = 256  # settings of the search; where there are more, the ends of one range after the other are tried
 # paths on which data, batches, pretrained models, what is trained of them and the files of arms depend
 _DECIDE = (
-    "data.", "batches.", "backbone.name", "backbone.revision", "backbone.size", "backbone.folder", "arms.",
-    "training.trim_vocabulary", "training.lora", "training.freeze_", "training.layer_decay",
+    "data.", "batches.", "backbone.name", "backbone.revision", "backbone.size", "backbone.folder", "backbone.width",
+    "arms.", "loss.matryoshka", "training.trim_vocabulary", "training.lora", "training.freeze_", "training.layer_decay",
 )  # fmt: skip
 
 
@@ -38,10 +38,7 @@ class SettingsToCheck:
         """Return ``error`` as one that says with which settings it came."""
         if not self.name:
             return error
-        problem = f"{error.problem}, with {self.name}"
-        return UserError(
-            problem, file=error.file, path=error.path, seen=error.seen, allowed=error.allowed, remedy=error.remedy
-        )
+        return error.retold(problem=f"{error.problem}, with {self.name}")
 
 
 def settings_to_check(experiment: Experiment, plan: PlannedTrials) -> list[SettingsToCheck]:

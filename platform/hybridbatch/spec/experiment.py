@@ -91,8 +91,9 @@ class Loss(Settings):
         mask_equal_passages: Whether passages with the positive's own text are left out of the negatives.
         mask_translations: Whether passages of items that share a passage with the positive's item, in whatever
             language, are left out of the negatives, too: in SQuAD several questions share a sentence.
-        matryoshka: Widths at which the loss is taken beside the whole embedding, the mean over all (Matryoshka
-            representation learning, arXiv 2205.13147): the first numbers of an embedding are then an embedding.
+        matryoshka: Widths, smaller than the embedding's, at which the loss is taken beside the whole embedding, the
+            mean over all (Matryoshka representation learning, arXiv 2205.13147): the first numbers of an embedding are
+            then an embedding.
     """
 
     temperature: Annotated[float, Field(gt=0, le=10)] = 0.05

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from torch import nn
 
 from hybridbatch.foundation.errors import UserError
@@ -32,6 +35,7 @@ class Adapters:
         from peft.tuners.lora import LoraModel
 
         names = adapted_layers(body, settings)
+        self._body, self._names = body, names
         config = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,  # type: ignore[arg-type]  # any number will do
@@ -40,6 +44,12 @@ class Adapters:
             bias="none",
         )
         self._tuner = LoraModel(body, config, "default")
+
+    @property
+    def weights(self) -> nn.Module:
+        """The two matrices of each adapter, which are all that asks for gradients."""
+        around: list[Any] = [self._body.get_submodule(name) for name in self._names]
+        return nn.ModuleList([part for one in around for part in (one.lora_A, one.lora_B)])
 
     def merge(self) -> None:
         """Add what was learnt to the weights of the transformer, which then computes as it will when it is saved."""
@@ -50,17 +60,28 @@ class Adapters:
         self._tuner.unload()
 
 
+def query_and_value(body: nn.Module) -> list[str]:
+    """Return the names of the linear layers that make queries and values of the attention, none if none is known."""
+    linear = _linear(body)
+    for targets in _QUERY_AND_VALUE:
+        found = _named(linear, targets)
+        if all(found.values()):
+            chosen = {name for names in found.values() for name in names}
+            return [name for name in linear if name in chosen]
+    return []
+
+
 def adapted_layers(body: nn.Module, settings: Lora) -> list[str]:
     """Return the names of the linear layers that get adapters.
 
     Raises:
         UserError: If the transformer has no linear layers of the names asked for, or none that the defaults know.
     """
-    linear = [name for name, one in body.named_modules() if isinstance(one, nn.Linear) and not name.startswith(_UNUSED)]
-    for targets in (settings.targets,) if settings.targets else _QUERY_AND_VALUE:
-        found = {target: [name for name in linear if f".{name}".endswith(f".{target}")] for target in targets}
-        if all(found.values()):
-            return sorted({name for names in found.values() for name in names})
+    linear = _linear(body)
+    found = _named(linear, settings.targets or ())
+    chosen = sorted({name for names in found.values() for name in names}) if settings.targets else query_and_value(body)
+    if chosen and all(found.values()):
+        return chosen
     known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
     kind = type(body).__name__
     if not linear:
@@ -77,3 +98,12 @@ def adapted_layers(body: nn.Module, settings: Lora) -> list[str]:
         seen=f"{', '.join(missing)} in {kind}" if missing else f"null with {kind}",
         allowed=known,
     )
+
+
+def _linear(body: nn.Module) -> list[str]:
+    return [name for name, one in body.named_modules() if isinstance(one, nn.Linear) and not name.startswith(_UNUSED)]
+
+
+def _named(layers: Sequence[str], targets: Sequence[str]) -> dict[str, list[str]]:
+    """Return for each target the layers whose names end with it."""
+    return {target: [name for name in layers if f".{name}".endswith(f".{target}")] for target in targets}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.errors import OneWorkerError, UserError
 from hybridbatch.spec.settings import Settings
 
 if TYPE_CHECKING:
@@ -152,8 +152,9 @@ class Arm(Settings):
     Attributes:
         description: What it does, in a sentence; a fact of the class, no setting.
         stage_order: Where its stage stands among those of other arms, the lowest first; a fact of the class.
-        keeps_to_the_corpus: Whether it gives the encoder no tokens but those that the texts of the data sets have, so
-            that a vocabulary may be trimmed to these; a fact of the class, no setting.
+        keeps_to_the_corpus: Whether fine-tuning with it gives the encoder no tokens but those that the texts of the
+            data sets have, so that a vocabulary may be trimmed to these, which happens after all stages; a fact of the
+            class, no setting.
     """
 
     description: ClassVar[str]
@@ -171,6 +172,20 @@ class Arm(Settings):
         Raises:
             UserError: Its path starts from this arm: ``languages``, not ``arms.NAME.languages``.
         """
+
+    def provenance(self, location: DataLocation) -> Mapping[str, str]:
+        """Return what its settings only name, for the records of a trial: commits of models, fingerprints of files.
+
+        Args:
+            location: Where data lies.
+
+        Returns:
+            By the path of the setting in this arm.
+
+        Raises:
+            UserError: If one cannot be read any more.
+        """
+        return {}
 
     def text_change(self, context: ArmContext) -> TextChange | None:
         """Return how this arm changes training texts, None when it does not."""
@@ -191,13 +206,29 @@ class Arm(Settings):
 
 @contextmanager
 def errors_below(place: str) -> Iterator[None]:
-    """Put ``place`` before the path of a :class:`UserError`, such as ``arms.code-switching`` before ``dictionary``."""
+    """Put ``place`` before the path of a :class:`UserError`, such as ``arms.code-switching`` before ``dictionary``.
+
+    The error stays of its kind: a :class:`~hybridbatch.foundation.errors.ConflictError` fails a searched trial alone.
+    """
     try:
         yield
     except UserError as error:
-        path = f"{place}.{error.path}" if error.path else place
-        raise UserError(
-            error.problem, file=error.file, path=path, seen=error.seen, allowed=error.allowed, remedy=error.remedy
+        raise error.retold(path=f"{place}.{error.path}" if error.path else place) from error
+
+
+@contextmanager
+def memory_of(place: str) -> Iterator[None]:
+    """Turn a lack of the accelerator's memory into an error that names ``place``, such as ``arms.optical``."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OneWorkerError(
+            "texts of this arm do not fit into the accelerator's memory",
+            path=place,
+            seen=str(error).splitlines()[0],
+            remedy="make training.chunk_tokens smaller, or the arm's batch or texts",
         ) from error
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridbatch.batching.plan import BatchPlan, PairSet
+from hybridbatch.datasets.arrow_cache import column_of
 from hybridbatch.datasets.parallel_pairs import ParallelPairs
 from hybridbatch.datasets.retrieval_task import RetrievalTask
 from hybridbatch.evaluation.leakage import find_overlap
@@ -57,13 +58,8 @@ def load_sentence_pairs(source: SourceSettings, pivot: str, location: DataLocati
     Raises:
         UserError: If the data cannot be loaded, or no sentence stands in the pivot language and in another one.
     """
-    if type(source).pairs is not SourceSettings.pairs:
-        pairs = source.pairs(location)
-        name, rows, content, column = pairs.name, pairs.rows, pairs.fingerprint, "query"
-    else:
-        task = source.task(location)
-        name, rows, content, column = task.name, task.questions, task.fingerprint, "text"
-    items, languages = rows["item"], rows["language"]
+    name, rows, column, content = _sentences(source, location)
+    items, languages = (column_of(rows, of_row).to_pylist() for of_row in ("item", "language"))
     wanted = None if source.languages is None else {pivot, *source.languages}
     pivots = {item: row for row, (item, language) in enumerate(zip(items, languages, strict=True)) if language == pivot}
     found = [
@@ -82,6 +78,24 @@ def load_sentence_pairs(source: SourceSettings, pivot: str, location: DataLocati
     pivot_P, translation_P = np.array(found, np.int64).T
     spoken = dict.fromkeys([pivot, *(languages[row] for row in translation_P.tolist())])
     return SentencePairs(name, tuple(spoken), rows, column, pivot_P, translation_P, content)
+
+
+def bitext_fingerprint(source: SourceSettings, location: DataLocation) -> str:
+    """Return the fingerprint of the rows that :func:`load_sentence_pairs` reads.
+
+    Raises:
+        UserError: If the data cannot be loaded.
+    """
+    return _sentences(source, location)[-1]
+
+
+def _sentences(source: SourceSettings, location: DataLocation) -> tuple[str, Dataset, str, str]:
+    """Return name, rows, column of the sentences and fingerprint of parallel text."""
+    if type(source).pairs is not SourceSettings.pairs:
+        pairs = source.pairs(location)
+        return pairs.name, pairs.rows, "query", pairs.fingerprint
+    task = source.task(location)
+    return task.name, task.questions, "text", task.fingerprint
 
 
 class SentencePairPlan:

@@ -83,9 +83,10 @@ def load_checkpoint(checkpoint: Path, model: nn.Module, optimizer: torch.optim.O
                 raise _damaged(checkpoint, f"{name} is not what was written")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(checkpoint, _reason(error)) from error
+    moments = _tensors(checkpoint / "optimizer.safetensors") if optimizer is not None else {}
     load_weights(checkpoint / "model.safetensors", model)
     if optimizer is not None:
-        _load_optimizer(optimizer, load_file(checkpoint / "optimizer.safetensors"))
+        _load_optimizer(optimizer, moments)
     return {"step": content["step"], **content["state"]}
 
 
@@ -95,10 +96,7 @@ def load_weights(file: Path, model: nn.Module) -> None:
     Raises:
         UserError: If the file is damaged or is not one of this model.
     """
-    try:
-        tensors = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise _damaged(file.parent, _reason(error)) from error
+    tensors = _tensors(file)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -109,6 +107,14 @@ def load_weights(file: Path, model: nn.Module) -> None:
             allowed="the names and shapes of this trial's model",
             remedy="delete this folder, or go back to the settings that it was made with",
         ) from error
+
+
+def _tensors(file: Path) -> dict[str, Tensor]:
+    try:
+        tensors: dict[str, Tensor] = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(file.parent, _reason(error)) from error
+    return tensors
 
 
 def _reason(error: Exception) -> str:

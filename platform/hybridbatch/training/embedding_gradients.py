@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from hybridbatch.backbones.encoders.packing import Packing
-from hybridbatch.foundation.errors import TrialError
+from hybridbatch.foundation.errors import OneWorkerError
 from hybridbatch.training.text_passes import TextPass, parts_of
 
 LossOfEmbeddings = Callable[[Tensor], Tensor]
+Seeding = Callable[[int], None]
 T = TypeVar("T")
 
 
@@ -34,7 +35,6 @@ class EmbeddingGradients:
         encode: Token ids, and mask or packing, to embeddings [R, D]; what is trained.
         parameters: The parameters that the embeddings depend on and that are trained.
         computing: Opens what the encoder computes in, such as a precision.
-        seeding: Called with the number of a pass before it: a pass that is done again draws the same dropout.
         most_tokens: Tokens of a part, padding included; None means the whole batch.
     """
 
@@ -44,25 +44,25 @@ class EmbeddingGradients:
         parameters: Sequence[nn.Parameter],
         *,
         computing: Callable[[], AbstractContextManager[object]],
-        seeding: Callable[[int], None],
         most_tokens: int | None,
     ) -> None:
         self._encode, self._parameters = encode, list(parameters)
-        self._computing, self._seeding = computing, seeding
-        self.most_tokens = most_tokens
+        self._computing, self.most_tokens = computing, most_tokens
 
-    def backward(self, passes: Sequence[TextPass], loss_of: LossOfEmbeddings) -> Tensor:
+    def backward(self, passes: Sequence[TextPass], loss_of: LossOfEmbeddings, seeding: Seeding) -> Tensor:
         """Add the gradients of ``loss_of`` to the parameters; return the loss, detached.
 
         Args:
             passes: The texts; one of more than ``most_tokens`` is cut.
             loss_of: Embeddings [R, D] of all texts, in their own order, to the loss. What else it depends on gets its
                 gradient, too.
+            seeding: Called with the number of a pass before it: a pass that is done again draws the same dropout,
+                unless memory ran out meanwhile and passes are cut.
 
         Raises:
-            TrialError: If not even one text fits into the accelerator's memory.
+            OneWorkerError: If not even one text fits into the accelerator's memory.
         """
-        leaf_RD, last_part = self._within_memory(lambda: self._embeddings(passes), passes)
+        leaf_RD, last_part = self._within_memory(lambda: self._embeddings(passes, seeding), passes)
         leaf_RD.requires_grad_()
         loss = loss_of(leaf_RD)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -71,34 +71,38 @@ class EmbeddingGradients:
             raise ValueError("the loss does not depend on the embeddings")
         graphs = [last_part]  # for the first attempt alone: what is done again starts from nothing
         del last_part
-        self._within_memory(lambda: self._backward(passes, gradient_RD, graphs.pop() if graphs else None), passes)
+        self._within_memory(
+            lambda: self._backward(passes, gradient_RD, graphs.pop() if graphs else None, seeding), passes
+        )
         return loss.detach()
 
-    def _embeddings(self, passes: Sequence[TextPass]) -> tuple[Tensor, list[Tensor]]:
+    def _embeddings(self, passes: Sequence[TextPass], seeding: Seeding) -> tuple[Tensor, list[Tensor]]:
         """Return the embeddings of all texts, detached, and with their graphs those of the passes of the last part."""
         parts = parts_of(passes, self.most_tokens)
         found: list[Tensor] = []
         for part in parts:
             with torch.set_grad_enabled(part is parts[-1]), self._computing():
-                found += [self._one(number, texts) for number, texts in part]
+                found += [self._one(number, texts, seeding) for number, texts in part]
         embeddings_RD = torch.cat([one.detach() for one in found])
         leaf_RD = torch.empty_like(embeddings_RD)
         leaf_RD[torch.cat([texts.rows_R for part in parts for _, texts in part])] = embeddings_RD
         return leaf_RD, found[len(found) - len(parts[-1]) :]
 
-    def _backward(self, passes: Sequence[TextPass], gradient_RD: Tensor, last_part: list[Tensor] | None) -> None:
+    def _backward(
+        self, passes: Sequence[TextPass], gradient_RD: Tensor, last_part: list[Tensor] | None, seeding: Seeding
+    ) -> None:
         for parameter in self._parameters:  # of an attempt that did not fit
             parameter.grad = None
         for part in reversed(parts_of(passes, self.most_tokens)):
             embeddings = last_part
             if embeddings is None:
                 with self._computing():
-                    embeddings = [self._one(number, texts) for number, texts in part]
+                    embeddings = [self._one(number, texts, seeding) for number, texts in part]
             torch.autograd.backward(embeddings, [gradient_RD[texts.rows_R] for _, texts in part])
             last_part = embeddings = None
 
-    def _one(self, number: int, texts: TextPass) -> Tensor:
-        self._seeding(number)
+    def _one(self, number: int, texts: TextPass, seeding: Seeding) -> Tensor:
+        seeding(number)
         return self._encode(texts.ids, texts.mask_RT, texts.packing)
 
     def _within_memory(self, work: Callable[[], T], passes: Sequence[TextPass]) -> T:
@@ -114,7 +118,7 @@ class EmbeddingGradients:
         parts = parts_of(passes, self.most_tokens)
         largest = max(parts, key=_size)
         if len(largest) == 1 and len(largest[0][1].lengths) == 1:
-            raise TrialError(
+            raise OneWorkerError(
                 "not even one text fits into the accelerator's memory",
                 path="training, backbone",
                 seen=reason,

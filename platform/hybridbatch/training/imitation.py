@@ -42,7 +42,8 @@ class Imitation:
         self._settings, self._shard = settings, context.shard
         self._sets = [one.pairs for one in context.workshop.training_tokens(context.experiment)]
         self._temperature = settings.temperature or context.experiment.loss.temperature
-        key = f"{context.experiment.data.model_dump_json()} {settings.teacher} {settings.pivot} {context.device}"
+        data, threads = context.experiment.data.model_dump_json(), context.experiment.training.threads
+        key = f"{data} {settings.teacher} {settings.pivot} {context.device} {threads}"
         self._targets = context.workshop.keep("teacher", key, lambda: self._all_targets(context))
 
     def _all_targets(self, context: ArmContext) -> list[dict[str, Targets]]:
@@ -67,14 +68,14 @@ class Imitation:
         total, texts = embeddings["questions"].new_zeros(()), 0
         for role in _ROLES:
             student_BD, rows_G = embeddings[role], self._target_rows(role, step.batch)
+            if not (rows_G >= 0).any():
+                continue
             texts += int(np.count_nonzero(rows_G >= 0))
             teacher_BD = self._teacher(role, step.batch, rows_G[step.own], student_BD)
             width, wanted = teacher_BD.shape[1], student_BD.shape[1]
-            has_B = torch.from_numpy(rows_G[step.own] >= 0).to(student_BD.device)
-            if not has_B.any():
-                continue
-            if width != wanted:
+            if width != wanted:  # in all workers, also in one whose own texts have no target: none waits in vain
                 raise widths_differ(self._settings.teacher, width, wanted)
+            has_B = torch.from_numpy(rows_G[step.own] >= 0).to(student_BD.device)
             total = total + ((student_BD - teacher_BD).square().sum(dim=1) * has_B).sum()
         # the mean over workers is the mean over the texts of the global batch
         return total * self._shard.workers / max(texts, 1)

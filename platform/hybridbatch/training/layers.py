@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from hybridbatch.backbones.encoders.text_encoder import TextEncoder
-from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.errors import ConflictError, UserError
 from hybridbatch.spec.experiment import Training
 
 
@@ -79,7 +79,8 @@ def freeze(encoder: TextEncoder, settings: Training) -> None:
     """Leave the embeddings, or the lowest layers, or both out of training.
 
     Raises:
-        UserError: If the encoder has fewer layers, or nothing is left to train.
+        UserError: If the encoder has fewer layers.
+        ConflictError: If nothing is left to train.
     """
     check_layers(encoder.body, settings)
     if not (settings.freeze_layers or settings.freeze_embeddings):
@@ -90,7 +91,7 @@ def freeze(encoder: TextEncoder, settings: Training) -> None:
         if 1 <= depth <= settings.freeze_layers or (depth == 0 and settings.freeze_embeddings):
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in encoder.parameters()):
-        raise UserError(
+        raise ConflictError(
             "nothing of the encoder is left to train",
             path="training.freeze_layers",
             seen=f"{settings.freeze_layers}, with freeze_embeddings true",

@@ -6,6 +6,7 @@ Shape legend: P word pairs, B pairs of a batch, R texts of a pass, T tokens, H w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -15,11 +16,15 @@ from torch.nn import functional
 from hybridbatch.backbones.encoders.text_encoder import TextEncoder
 from hybridbatch.datasets.unchanged_files import unchanged_fingerprint
 from hybridbatch.evaluation.token_store import tokenized_in_memory
-from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.errors import UserError, one_of
 from hybridbatch.foundation.seeds import derive_seed
+from hybridbatch.spec.adapters import Lora
+from hybridbatch.training.adapters import Adapters, query_and_value
 from hybridbatch.training.arm import ArmContext, StageReport, StageWork
 from hybridbatch.training.input_pipeline import tokens_of_pass
-from hybridbatch.training.stage_loop import StageLoop, computing, settings_of_stage
+from hybridbatch.training.layers import layers_of
+from hybridbatch.training.precision import computing
+from hybridbatch.training.stage_loop import StageLoop, settings_of_stage
 from hybridbatch.training.text_passes import text_passes
 from hybridbatch.training.unlabelled_text import places_of_step
 from hybridbatch.training.word_pairs import WordPair, languages_of, word_pairs
@@ -28,8 +33,6 @@ if TYPE_CHECKING:
     from hybridbatch.training.arms.lexical_injection import LexicalInjection
 
 NAME = "lexical-injection"
-# What transformers calls the projections of queries and values, each by itself.
-_QUERY_AND_VALUE = ("query", "value", "q_proj", "v_proj", "q_lin", "v_lin", "q", "v")
 _LONGEST = 32  # tokens of a word or phrase of the dictionary
 
 
@@ -67,20 +70,21 @@ class LexicalAlignment:
         """Train LoRA and add what it learnt to the weights of ``encoder``.
 
         Raises:
-            UserError: If the encoder has no attention with projections of its own, or has no such layer.
+            UserError: If the encoder has no attention with projections of its own, or has no such layer, or the
+                dictionary has too few words.
             TrialError: If the loss is not finite.
         """
         settings = self._settings
         seed = derive_seed(self._training.seed, NAME)
-        train, held_out = word_pairs(
-            self._dictionary, self._languages, most=settings.pairs, held_out=settings.held_out, seed=seed
-        )
+        train, held_out = words_of(settings, self._dictionary, self._languages, self._training.seed)
         body = cast(TextEncoder, encoder).body
         before = self._alignment(body, held_out)
         layer = settings.layer or best_layer(before)
-        names = projections_up_to(body, layer, len(before) - 1)
+        names = projections_up_to(body, layer)
         asked = {name: parameter.requires_grad for name, parameter in body.named_parameters()}
-        adapters = _injected(body, names, settings, seed, self._context.device)
+        torch.manual_seed(derive_seed(seed, "lora"))
+        lora = Lora(rank=settings.rank, alpha=settings.alpha, dropout=settings.dropout, targets=tuple(names))
+        adapters = Adapters(body, lora)
         body.train()
 
         def backward(step: int) -> Tensor:
@@ -90,8 +94,9 @@ class LexicalAlignment:
             loss.backward()  # type: ignore[no-untyped-call]
             return loss.detach()
 
-        losses = StageLoop(NAME, adapters, self._training, self._context.device, work).run(backward)
-        _merge(body, names)
+        losses = StageLoop(NAME, adapters.weights, self._training, self._context.device, work).run(backward)
+        adapters.merge()
+        adapters.remove()
         for name, parameter in body.named_parameters():
             parameter.requires_grad_(asked[name])
         after = self._alignment(body, held_out)
@@ -157,6 +162,28 @@ def _alignment_of(english_PH: Tensor, words_PH: Tensor) -> dict[str, float]:
     return {"cosine": own, "cosine_of_others": others, "found": float(found.float().mean())}
 
 
+def words_of(
+    settings: LexicalInjection, dictionary: Path, languages: Sequence[str], seed: int
+) -> tuple[list[WordPair], list[WordPair]]:
+    """Return the word pairs to train on and those that are held out in a trial with ``seed``.
+
+    Raises:
+        UserError: If there are too few.
+    """
+    train, held_out = word_pairs(
+        dictionary, languages, most=settings.pairs, held_out=settings.held_out, seed=derive_seed(seed, NAME)
+    )
+    if settings.batch_size > len(train):
+        raise UserError(
+            "a batch is larger than the word pairs",
+            file=dictionary,
+            path="batch_size",
+            seen=settings.batch_size,
+            allowed=f"at most {len(train)}, the pairs in {one_of(languages)}",
+        )
+    return train, held_out
+
+
 def best_layer(alignment: Sequence[Mapping[str, float]]) -> int:
     """Return the layer, from 1, in which translations are nearest to each other compared with other words.
 
@@ -167,48 +194,21 @@ def best_layer(alignment: Sequence[Mapping[str, float]]) -> int:
     return max(range(1, len(margins)), key=lambda layer: margins[layer])
 
 
-def projections_up_to(body: nn.Module, layer: int, layers: int) -> list[str]:
+def projections_up_to(body: nn.Module, layer: int) -> list[str]:
     """Return the names of the projections of queries and values in the first ``layer`` layers.
 
     Raises:
-        UserError: If there are fewer layers, or no such projections.
+        UserError: If there are no such projections, or fewer layers.
     """
-    if layer > layers:
-        raise UserError("the model has no such layer", path="layer", seen=layer, allowed=f"1 to {layers}")
-    found = []
-    for name, module in body.named_modules():
-        numbers = [int(part) for part in name.split(".") if part.isdigit()]
-        is_projection = isinstance(module, nn.Linear) and name.rsplit(".", 1)[-1] in _QUERY_AND_VALUE
-        if is_projection and numbers and numbers[0] < layer:
-            found.append(name)
-    if not found:
+    projections = query_and_value(body)
+    if not projections:
         raise UserError(
             "the attention of this encoder has no projections of queries and values of their own",
             seen=type(body).__name__,
             allowed="an encoder such as that of xlm-r, mbert, labse, multilingual-e5, mbart or scratch",
             remedy="switch this arm off by leaving it out, or choose another backbone",
         )
-    return found
-
-
-def _injected(body: nn.Module, names: Sequence[str], settings: LexicalInjection, seed: int, device: str) -> nn.Module:
-    """Put LoRA (arXiv 2106.09685) around projections; return its weights as one module, the only one to train."""
-    from peft import LoraConfig, inject_adapter_in_model
-
-    config = LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=list(names)
-    )
-    torch.manual_seed(derive_seed(seed, "lora"))
-    inject_adapter_in_model(config, body)
-    body.to(device)
-    around = [body.get_submodule(name) for name in names]
-    return nn.ModuleList([cast(nn.Module, part) for one in around for part in (one.lora_A, one.lora_B)])
-
-
-def _merge(body: nn.Module, names: Sequence[str]) -> None:
-    """Add what LoRA learnt to the projections, and put these back where they were."""
-    for name in names:
-        place, _, own = name.rpartition(".")
-        around = cast(Any, body.get_submodule(name))
-        around.merge()
-        setattr(body.get_submodule(place), own, around.get_base_layer())
+    layers = layers_of(body)
+    if layer > layers.count:
+        raise UserError("the model has no such layer", path="layer", seen=layer, allowed=f"1 to {layers.count}")
+    return [name for name in projections if 1 <= layers.depth(f"body.{name}.weight") <= layer]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from hybridbatch.evaluation.token_store import TokenStore
 from hybridbatch.foundation.errors import UserError
 
 
@@ -32,10 +34,20 @@ def mask_id(tokenizer: Any, *, trained_here: bool) -> int:
     return int(found)
 
 
+def opening_ids(stores: Sequence[TokenStore], tokenizer: Any) -> list[int]:
+    """Return the special tokens that open the texts of ``stores``, without mBART's codes, which say a language."""
+    first = {int(store.ids[0]) for store in stores}
+    return sorted(first & set(special_ids(tokenizer)) - set(_codes(tokenizer)))
+
+
 def special_ids(tokenizer: Any) -> list[int]:
     """Return the ids of tokens that no text has by itself: those that open and close it, codes of languages."""
-    codes = getattr(tokenizer, "code_ids", ())
-    return sorted({int(one) for one in _hugging_face(tokenizer).all_special_ids} | set(codes))
+    return sorted({int(one) for one in _hugging_face(tokenizer).all_special_ids} | set(_codes(tokenizer)))
+
+
+def _codes(tokenizer: Any) -> Sequence[int]:
+    codes: Sequence[int] = getattr(tokenizer, "code_ids", ())
+    return codes
 
 
 def _hugging_face(tokenizer: Any) -> Any:

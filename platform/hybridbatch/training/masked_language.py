@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,7 @@ class Masking:
         key_R = mix64(texts.text_hashes_R ^ np.uint64(derive_seed(self.seed, "masking", step)))
         key_N = np.repeat(key_R, texts.lengths_R) + place_N.astype(np.uint64)
         chosen_N = (_uniform(key_N, 1) < self.probability) & ~np.isin(ids_N, self.special_ids)
-        words = np.setdiff1d(np.arange(self.vocabulary, dtype=np.int32), np.asarray(self.special_ids, dtype=np.int32))
-        others_N = words[(_uniform(key_N, 3) * len(words)).astype(np.int64)]
+        others_N = self._words[(_uniform(key_N, 3) * len(self._words)).astype(np.int64)]
         what_N = _uniform(key_N, 2)
         put_N = np.where(
             what_N < _MASK_SHARE, self.mask_id, np.where(what_N < _MASK_SHARE + _RANDOM_SHARE, others_N, ids_N)
@@ -73,6 +73,11 @@ class Masking:
         changed = np.where(chosen_N, put_N, ids_N).astype(np.int32)
         labels = np.where(chosen_N, ids_N, UNMASKED).astype(np.int32)
         return replace(texts, ids=changed), replace(texts, ids=labels, padding_id=UNMASKED)
+
+    @cached_property
+    def _words(self) -> NDArray[np.int32]:
+        """All tokens that are not special."""
+        return np.setdiff1d(np.arange(self.vocabulary, dtype=np.int32), np.asarray(self.special_ids, dtype=np.int32))
 
 
 def _uniform(key_N: NDArray[np.uint64], draw: int) -> NDArray[np.float64]:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridbatch.batching.plan import Batch
-from hybridbatch.training.arm import ArmContext, active_arms
+from hybridbatch.training.arm import ArmContext, EmbeddingTerm, StateTerm, active_arms, errors_below, memory_of
 from hybridbatch.training.dual_encoder import DualEncoder
 from hybridbatch.training.input_pipeline import PreparedStep, TextsOfStep
 from hybridbatch.training.losses import info_nce
+from hybridbatch.training.matryoshka import check_widths
 from hybridbatch.training.training_texts import TrainingTexts, passage_keys
 
 
@@ -30,17 +31,29 @@ class Objective:
 
     Attributes:
         texts: Where the texts of a step come from: those of its pairs, then those of each term.
+
+    Raises:
+        UserError: If an arm cannot do its work; its path starts with ``arms.NAME``.
     """
 
     def __init__(self, context: ArmContext, model: DualEncoder) -> None:
         self._settings, self._shard, self._model = context.experiment.loss, context.shard, model
         self._tokens = context.workshop.training_tokens(context.experiment)
-        arms = [arm for _, arm in active_arms(context.experiment)]
-        changes = [one for arm in arms if (one := arm.text_change(context)) is not None]
-        self._terms = [term for arm in arms if (term := arm.embedding_term(context)) is not None]
-        self._state_terms = [own for arm in arms if (own := arm.state_term(context, model.encoder)) is not None]
+        self._terms: dict[str, EmbeddingTerm] = {}
+        self._state_terms: dict[str, StateTerm] = {}
+        changes = []
+        for name, arm in active_arms(context.experiment):
+            with errors_below(f"arms.{name}"):
+                change, term = arm.text_change(context), arm.embedding_term(context)
+                state_term = arm.state_term(context, model.encoder)
+            if change is not None:
+                changes.append(change)
+            if term is not None:
+                self._terms[name] = term
+            if state_term is not None:
+                self._state_terms[name] = state_term
         pairs = TrainingTexts(self._tokens, context, changes)
-        self.texts: list[TextsOfStep] = [pairs, *(term.texts for term in self._terms)]
+        self.texts: list[TextsOfStep] = [pairs, *(term.texts for term in self._terms.values())]
 
     def keys(self, batch: Batch) -> NDArray[np.int64]:
         """Return a key for each candidate of the global batch [C]: those with equal keys are no negatives."""
@@ -49,8 +62,13 @@ class Objective:
         return passage_keys(self._tokens, batch, translations=self._settings.mask_translations)
 
     def loss(self, embeddings_RD: Tensor, prepared: PreparedStep) -> Tensor:
-        """Return this worker's part of the loss of a step, from the embeddings of all its texts."""
+        """Return this worker's part of the loss of a step, from the embeddings of all its texts.
+
+        Raises:
+            ConflictError: If embeddings are narrower than a width of ``loss.matryoshka``.
+        """
         settings, temperature = self._settings, self._model.temperature
+        check_widths(settings.matryoshka, embeddings_RD.shape[1])
         embeddings = prepared.by_role(embeddings_RD)
         loss = info_nce(
             embeddings["questions"],
@@ -61,13 +79,15 @@ class Objective:
             widths=settings.matryoshka,
             shard=self._shard,
         )
-        for term in self._terms:
-            loss = loss + term.loss(embeddings, prepared.step, temperature)
+        for name, term in self._terms.items():
+            with errors_below(f"arms.{name}"):
+                loss = loss + term.loss(embeddings, prepared.step, temperature)
         return loss
 
     def backward_of_state_terms(self, step: int, computing: Callable[[], AbstractContextManager[object]]) -> Tensor:
         """Add the gradients of the terms that run the encoder by themselves; return their sum, detached."""
         total = torch.zeros((), device=self._model.log_temperature.device)
-        for term in self._state_terms:
-            total = total + term.backward(self._model.encoder, step, computing())
+        for name, term in self._state_terms.items():
+            with errors_below(f"arms.{name}"), memory_of(f"arms.{name}"):
+                total = total + term.backward(self._model.encoder, step, computing())
         return total

@@ -7,8 +7,6 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 from hybridbatch.foundation.errors import TrialError, UserError
 from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.spec.experiment import Training
-from hybridbatch.training.arm import StageWork
+from hybridbatch.training.arm import StageWork, memory_of
 from hybridbatch.training.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
 from hybridbatch.training.optimization import learning_rate, make_optimizer
 
@@ -48,7 +46,7 @@ class StageLoop:
             backward: Adds the gradients of a step, whose number it is given; returns the loss, detached.
 
         Raises:
-            TrialError: If the loss or a gradient is not finite.
+            TrialError: If the loss or a gradient is not finite, or memory runs out.
         """
         settings, module = self._settings, self._module
         step = since = self._go_back()
@@ -58,7 +56,8 @@ class StageLoop:
             for group in self._optimizer.param_groups:
                 group["lr"] = learning_rate(step, settings)
             torch.manual_seed(derive_seed(settings.seed, self._name, step))
-            recent = recent + backward(step)
+            with memory_of(f"arms.{self._name}"):
+                recent = recent + backward(step)
             norm = nn.utils.clip_grad_norm_(module.parameters(), settings.clip_norm or math.inf)
             self._optimizer.step()
             self._optimizer.zero_grad(set_to_none=True)
@@ -114,10 +113,3 @@ def settings_of_stage(
         threads=training.threads,
         precision=training.precision,
     )
-
-
-def computing(settings: Training, device: str) -> AbstractContextManager[Any]:
-    """Return what the encoder computes in: float32, or bfloat16 with weights and sums in float32."""
-    if settings.precision == "fp32":
-        return nullcontext()
-    return torch.autocast(torch.device(device).type, torch.bfloat16)

@@ -10,12 +10,10 @@ ask for it at once. Workers on machines that share no disk make it each for itse
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +24,14 @@ from torch import nn
 
 from hybridbatch.foundation import atomic, fingerprint
 from hybridbatch.foundation.errors import StoreError, readable_disk_errors
+from hybridbatch.foundation.file_lock import held
 from hybridbatch.spec.trial import Record, StageRecord
 from hybridbatch.training.arm import Arm, ArmContext, Stage, StageWork, active_arms, errors_below
 from hybridbatch.training.checkpoints import load_weights, write_tensors
 from hybridbatch.training.progress import Progress, ProgressFile, read_progress
 
 _log = logging.getLogger(__name__)
-_FORMAT = 1  # part of the fingerprint: raise it when what a stage does with the same settings changes
-_LOOK_AGAIN = 0.2  # seconds between two looks at what another maker does
+_FORMAT = 2  # part of the fingerprint: raise it when what a stage does with the same settings changes
 WEIGHTS, OUTCOME = "encoder.safetensors", "outcome.json"
 
 Told = Callable[[Progress], None]
@@ -170,7 +168,7 @@ class KeptStage:
         kept = self._kept()
         if kept is not None:
             return kept, True
-        with _held(self.root / f"{self.name}.lock", lambda: self._tell_of_maker(told)):
+        with held(self.root / f"{self.name}.lock", lambda: self._tell_of_maker(told)):
             kept = self._kept()
             if kept is not None:  # made while this one waited
                 return kept, True
@@ -223,24 +221,3 @@ class KeptStage:
 
     def _tell_of_maker(self, told: Told) -> None:
         told(read_progress(self.making / "progress.json") or Progress(phase="adapting", step=0, steps=self.stage.steps))
-
-
-@contextmanager
-def _held(file: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock at ``file``, calling ``waiting`` now and then while another process has it.
-
-    Who only looks now and then may be passed by others, but not for long: after the first holder nobody has much to do.
-    The file stays, since removing it would let two in.
-    """
-    with readable_disk_errors(file.parent):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    with open(file, "ab") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waiting()
-                time.sleep(_LOOK_AGAIN)
-        yield

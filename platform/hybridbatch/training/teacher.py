@@ -5,30 +5,26 @@ Shape legend: R rows of a training set, N rows that are encoded, D width of the 
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from hybridbatch.backbones.encoders.hub import model_folder
-from hybridbatch.backbones.encoders.model_files import stated_width
+from hybridbatch.backbones.encoders.hub import model_folder, revision_in_use
 from hybridbatch.backbones.huggingface import HuggingFaceBackbone, from_folder_or_name
 from hybridbatch.datasets.arrow_cache import values_of
 from hybridbatch.datasets.parallel_pairs import ParallelPairs
 from hybridbatch.evaluation.embedding_cache import entry_name, found_or_made, model_fingerprint
 from hybridbatch.foundation import fingerprint
-from hybridbatch.foundation.errors import UserError, readable_disk_errors
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.file_lock import held
 from hybridbatch.spec.sources import DataLocation
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hybridbatch.evaluation.load_model import LoadedModel
 
 
@@ -42,7 +38,7 @@ class Targets:
     """
 
     embeddings_ND: NDArray[np.float32]
-    place_R: NDArray[np.int64]
+    place_R: NDArray[np.signedinteger]
 
     def of(self, rows_B: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the embeddings of rows; of -1, which is no row, those of any other."""
@@ -63,24 +59,8 @@ class Teacher:
 
     def __init__(self, name: str, location: DataLocation, device: str = "cpu") -> None:
         self._cache, self._device = location.cache, device
-        try:
-            self._name = HuggingFaceBackbone(kind="huggingface", name=name).located(location).name
-            self._folder = model_folder(self._name, None)
-            self._backbone = from_folder_or_name(self._name)
-        except UserError as error:
-            raise UserError(
-                f"the teacher cannot be used: {error.problem}",
-                file=error.file,
-                path="teacher",
-                seen=error.seen,
-                allowed=error.allowed,
-                remedy=error.remedy,
-            ) from error
-
-    @property
-    def stated_width(self) -> int | None:
-        """The width of its embeddings, None when its files do not say it."""
-        return stated_width(self._folder)
+        self._backbone = teacher_settings(name, location)
+        self._folder = model_folder(self._backbone.name, None)
 
     def targets(self, pairs: ParallelPairs, role: str, pivot: str | None) -> Targets:
         """Return its embeddings of the texts of a training set.
@@ -93,7 +73,8 @@ class Teacher:
         column = list(range(len(pairs.languages))) if pivot is None else _place(pairs.languages, pivot)
         chosen = pairs.row_IL[:, column]
         rows_N = np.unique(chosen[chosen >= 0])
-        place_R = np.full(len(pairs.rows), -1, dtype=np.int64)
+        narrow = len(pairs.rows) < 1 << 31
+        place_R: NDArray[np.signedinteger] = np.full(len(pairs.rows), -1, dtype=np.int32 if narrow else np.int64)
         place_R[rows_N] = np.arange(len(rows_N))
         if not len(rows_N):
             return Targets(np.zeros((1, 1), np.float32), place_R)
@@ -104,9 +85,10 @@ class Teacher:
             "tokens": tokens,
             "rows": fingerprint.of_bytes([rows_N.astype(np.int64).tobytes()]),
             "device": self._device.partition(":")[0],
+            "threads": torch.get_num_threads(),  # sums depend on them to the last bit
         }
         name = entry_name(self._fingerprint, pairs.fingerprint, settings)
-        with _alone(self._cache / "embeddings" / f"{name}.lock"):  # one process a machine encodes, the others wait
+        with held(self._cache / "embeddings" / f"{name}.lock"):  # one process a machine encodes, the others wait
             embeddings_ND = found_or_made(
                 self._cache, name, len(rows_N), lambda: self._encoded(pairs, role, rows_N, prefix, tokens)
             )
@@ -139,26 +121,32 @@ class Teacher:
     def _loaded(self) -> LoadedModel:
         from hybridbatch.evaluation.load_model import load_model
 
-        loaded = load_model(self._name)
+        loaded = load_model(self._backbone.name)
         loaded.encoder.to(self._device)
         return loaded
 
 
-def stated_width_of(name: str, revision: str | None) -> int | None:
-    """Return the width of a model's embeddings, None when its files do not say it."""
-    return stated_width(model_folder(name, revision))
+def teacher_settings(name: str, location: DataLocation) -> HuggingFaceBackbone:
+    """Return the settings with which a teacher is loaded: the prefixes and lengths that it states.
+
+    Raises:
+        UserError: At ``teacher``, if there is no such model.
+    """
+    try:
+        return from_folder_or_name(HuggingFaceBackbone(kind="huggingface", name=name).located(location).name)
+    except UserError as error:
+        raise error.retold(problem=f"the teacher cannot be used: {error.problem}", path="teacher") from error
+
+
+def commit_of_teacher(name: str, location: DataLocation) -> dict[str, str]:
+    """Return the commit of a teacher on the hub by the name of its setting, nothing for a folder.
+
+    Raises:
+        UserError: At ``teacher``, if there is no such model.
+    """
+    commit = revision_in_use(teacher_settings(name, location).name, None)
+    return {} if commit is None else {"teacher": commit}
 
 
 def _place(languages: tuple[str, ...], language: str) -> list[int]:
     return [place for place, one in enumerate(languages) if one == language]
-
-
-@contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Hold a lock that goes with its holder: a killed process leaves none behind."""
-    with readable_disk_errors(file.parent):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(file, "w", encoding="utf-8")  # noqa: SIM115 - closed below, outside what is made readable
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

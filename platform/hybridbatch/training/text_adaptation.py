@@ -12,15 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from hybridbatch.backbones.encoders.text_encoder import TextEncoder, most_tokens
-from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.training.arm import ArmContext, StageReport, StageWork
+from hybridbatch.training.arms.domain_adaptation import too_few_positions
 from hybridbatch.training.input_pipeline import tokens_of_pass
-from hybridbatch.training.mask_token import mask_id, special_ids
+from hybridbatch.training.mask_token import mask_id, opening_ids, special_ids
 from hybridbatch.training.masked_language import UNMASKED, MaskedLanguageHead, Masking, take_over_published_head
-from hybridbatch.training.stage_loop import StageLoop, computing, settings_of_stage
+from hybridbatch.training.precision import computing
+from hybridbatch.training.stage_loop import StageLoop, settings_of_stage
 from hybridbatch.training.text_passes import TextPass, text_passes
-from hybridbatch.training.unlabelled_text import TextBatches, TranslationBatches, texts_in
+from hybridbatch.training.unlabelled_text import TextBatches, TranslationBatches, check_batch, texts_in
 
 if TYPE_CHECKING:
     from hybridbatch.training.arms.domain_adaptation import DomainAdaptation
@@ -68,7 +69,8 @@ class TextAdaptation:
         """Train the transformer of ``encoder`` with a head that is not kept.
 
         Raises:
-            UserError: If the backbone has no mask, or fewer positions than texts are to have tokens.
+            UserError: If the backbone has no mask, or fewer positions than texts are to have tokens, or a batch is
+                larger than all text.
             TrialError: If the loss is not finite.
         """
         body, device = cast(TextEncoder, encoder).body, self._context.device
@@ -106,8 +108,7 @@ class TextAdaptation:
         tokenizer = self._context.tokenizer
         most = most_tokens(body)
         if most is not None and self._longest > most:
-            problem = "the model has fewer positions than that"
-            raise UserError(problem, path="tokens", seen=self._longest, allowed=f"at most {most}")
+            raise too_few_positions(self._longest, most)
         return Masking(
             probability=self._settings.masking,
             mask_id=mask_id(tokenizer, trained_here=self._backbone.random_weights),
@@ -124,10 +125,11 @@ class TextAdaptation:
         return head, folder is not None and take_over_published_head(head, folder, str(folder))
 
     def _batches(self) -> TextBatches | TranslationBatches:
+        check_batch(self._settings.batch_size, self._texts, parallel=self._parallel)
         longest = self._longest // 2 if self._parallel else self._longest
         stores = [text.tokens(self._context, longest) for text in self._texts]
         size, seed = self._settings.batch_size, derive_seed(self._training.seed, NAME)
         if not self._parallel:
             return TextBatches(stores, size, seed)
-        opening = {int(store.ids[0]) for store in stores} & set(special_ids(self._context.tokenizer))
-        return TranslationBatches(stores, [text.row_IL for text in self._texts], size, seed, sorted(opening))
+        opening = opening_ids(stores, self._context.tokenizer)
+        return TranslationBatches(stores, [text.row_IL for text in self._texts], size, seed, opening)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from hybridbatch.training.input_pipeline import InputPipeline
 from hybridbatch.training.losses import Shard
 from hybridbatch.training.objective import Objective
 from hybridbatch.training.optimization import learning_rate, make_optimizer, set_learning_rates
+from hybridbatch.training.precision import computing
 from hybridbatch.training.progress import Progress
 from hybridbatch.training.stages import run_stages
 from hybridbatch.training.trained_part import TrainedPart
@@ -88,11 +89,12 @@ class Trainer:
             seed=settings.seed,
         )
         self.objective = Objective(context, self.model)
-        self.gradients = EmbeddingGradients(
+        # Nothing below may refer to the trainer: what it holds has to go with it, not with a later garbage collection.
+        self._computing = partial(computing, settings, device)
+        self.gradients = gradients = EmbeddingGradients(
             torch.compile(encoder, dynamic=True) if settings.compile else encoder,
             [parameter for parameter in encoder.parameters() if parameter.requires_grad],
             computing=self._computing,
-            seeding=self._seed,
             most_tokens=None if settings.chunk_tokens == "auto" else settings.chunk_tokens,
         )
         self.step = 0
@@ -107,7 +109,7 @@ class Trainer:
             shard,
             device,
             packed,
-            lambda: self.gradients.most_tokens,
+            lambda: gradients.most_tokens,
         )
 
     @property
@@ -158,7 +160,11 @@ class Trainer:
         self.mixture.add(prepared.step.batch)
         set_learning_rates(self.optimizer, self.step, settings)
         before = self.gradients.most_tokens
-        loss = self.gradients.backward(prepared.passes, lambda leaf_RD: self.objective.loss(leaf_RD, prepared))
+        loss = self.gradients.backward(
+            prepared.passes,
+            lambda leaf_RD: self.objective.loss(leaf_RD, prepared),
+            partial(_seed_pass, settings.seed, self.step, self.shard.rank),
+        )
         if self.gradients.most_tokens != before:
             self.halvings.append(Halving(step=self.step, chunk_tokens=self.gradients.most_tokens or 0))
         loss = loss + self.objective.backward_of_state_terms(self.step, self._computing)
@@ -178,16 +184,6 @@ class Trainer:
         It stays on the device: asking for it at every step would make an accelerator wait.
         """
         return torch.where((known < 0) & ~torch.isfinite(value), self.step, known)
-
-    def _computing(self) -> AbstractContextManager[object]:
-        if self.experiment.training.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
-
-    def _seed(self, number_of_pass: int) -> None:
-        torch.manual_seed(
-            derive_seed(self.experiment.training.seed, "step", self.step, self.shard.rank, "pass", number_of_pass)
-        )
 
     def _mean_over_workers(self, loss: Tensor) -> Tensor:
         if self.shard.workers == 1:
@@ -247,3 +243,7 @@ class Trainer:
         if self.halvings:
             self.gradients.most_tokens = self.halvings[-1].chunk_tokens
         return state
+
+
+def _seed_pass(seed: int, step: int, rank: int, number: int) -> None:
+    torch.manual_seed(derive_seed(seed, "step", step, rank, "pass", number))

@@ -17,13 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from hybridbatch.backbones.backbone import BackboneSettings
-from hybridbatch.backbones.encoders.pretrained import load_tokenizer, states_width
 from hybridbatch.backbones.encoders.text_encoder import TextEncoder
-from hybridbatch.backbones.huggingface import HuggingFaceBackbone
 from hybridbatch.datasets.arrow_cache import values_of
 from hybridbatch.evaluation.load_model import load_model
 from hybridbatch.evaluation.token_store import TokenStore, tokenized, tokenized_in_memory, tokenizer_fingerprint
-from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.errors import ConflictError, UserError
 from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.spec.sources import DataLocation
 from hybridbatch.training.arm import ArmContext
@@ -35,6 +33,8 @@ from hybridbatch.training.bitext import (
     refuse_reported_text,
 )
 from hybridbatch.training.input_pipeline import tokens_of_pass
+from hybridbatch.training.spoken_languages import check_spoken
+from hybridbatch.training.teacher import teacher_settings
 from hybridbatch.training.text_passes import TextPass, text_passes
 from hybridbatch.training.transport import transport_costs
 
@@ -92,7 +92,7 @@ class Sentences:
 
 
 @dataclass(frozen=True)
-class Teacher:
+class FrozenTeacher:
     """A frozen encoder and the sentences as it takes them."""
 
     encoder: TextEncoder
@@ -119,7 +119,7 @@ class TransportDistillation:
         context: ArmContext,
         pairs: SentencePairs,
         student: Sentences,
-        teacher: Teacher,
+        teacher: FrozenTeacher,
     ) -> None:
         self._settings, self._context, self._pairs = settings, context, pairs
         self._student, self._teacher = student, teacher
@@ -184,12 +184,12 @@ def transport_distillation(
     backbone = workshop.backbone(context.experiment)
     student = Sentences.of(pairs, backbone, context.tokenizer, of_questions, location)
     if settings.teacher is None:
-        teacher = Teacher(_frozen(trained), student)
+        teacher = FrozenTeacher(_frozen(trained), student)
     else:
-        place = _teacher_place(settings.teacher, location)
+        place = teacher_settings(settings.teacher, location).name
         model = _at("teacher", lambda: load_model(place))
         sentences = Sentences.of(pairs, model.backbone, model.tokenizer, of_questions, location)
-        teacher = Teacher(_frozen(model.encoder).to(context.device), sentences)
+        teacher = FrozenTeacher(_frozen(model.encoder).to(context.device), sentences)
         _check_widths(_width(teacher.encoder), _width(trained))
     return TransportDistillation(settings, context, pairs, student, teacher)
 
@@ -206,26 +206,19 @@ def check_distillation(
     check_batch(settings.batch_size, pairs, experiment.resources.workers, "batch_size")
     if experiment.data.allow_overlap is None:
         refuse_reported_text(pairs, data.report, "bitext")
+    student = cast(BackboneSettings, experiment.backbone).located(location)
+    check_spoken(student, location, {"bitext": pairs.languages})
     if settings.teacher is not None:
-        place = _teacher_place(settings.teacher, location)
-        _at("teacher", lambda: _check_teacher(place, cast(BackboneSettings, experiment.backbone).located(location)))
-
-
-def _check_teacher(place: str, backbone: BackboneSettings) -> None:
-    """Raise unless the teacher has a tokenizer, and the width of the backbone as far as their settings say one."""
-    load_tokenizer(place, None)
-    teacher = states_width(place, None)
-    if isinstance(backbone, HuggingFaceBackbone):
-        student = states_width(backbone.model, backbone.revision)
-    else:
-        student = getattr(backbone, "width", None)
-    if teacher is not None and student is not None:
-        _check_widths(teacher, student)
+        teacher = teacher_settings(settings.teacher, location)
+        _at("teacher", lambda: check_spoken(teacher, location, {"teacher": pairs.languages}))
+        width, wanted = teacher.stated_widths().states, student.stated_widths().states
+        if width is not None and wanted is not None:
+            _check_widths(width, wanted)
 
 
 def _check_widths(teacher: int, student: int) -> None:
     if teacher != student:
-        raise UserError(
+        raise ConflictError(
             "the token states of teacher and backbone have different widths",
             path="teacher",
             seen=f"{teacher} of the teacher, {student} of the backbone",
@@ -249,21 +242,10 @@ def _pairs(settings: OptimalTransportDistillation, location: DataLocation) -> Se
     return _at("bitext", lambda: load_sentence_pairs(settings.bitext, settings.pivot, location))
 
 
-def _teacher_place(teacher: str, location: DataLocation) -> str:
-    return _at("teacher", lambda: HuggingFaceBackbone(kind="huggingface", name=teacher).located(location).name)
-
-
 def _at(setting: str, load: Callable[[], T]) -> T:
     """Return what ``load`` returns; its errors are told at the setting, with the record where they name one."""
     try:
         return load()
     except UserError as error:
-        record = "" if error.path in (None, setting, "backbone.name") else f", {error.path}"
-        raise UserError(
-            error.problem,
-            file=error.file,
-            path=f"{setting}{record}",
-            seen=error.seen,
-            allowed=error.allowed,
-            remedy=error.remedy,
-        ) from error
+        record = "" if error.path in (None, setting) else f", {error.path}"
+        raise error.retold(path=f"{setting}{record}") from error

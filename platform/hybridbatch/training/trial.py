@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,10 +15,11 @@ import torch
 from hybridbatch.evaluation.measure import measure
 from hybridbatch.evaluation.score_files import write_scores
 from hybridbatch.foundation import atomic
-from hybridbatch.foundation.errors import ConflictError, HybridBatchError, TrialError
+from hybridbatch.foundation.errors import ConflictError, HybridBatchError, OneWorkerError, TrialError
 from hybridbatch.foundation.provenance import provenance
 from hybridbatch.spec.folders import TrialFolder
 from hybridbatch.spec.trial import DatasetResult, Mixture, Rung, StageRecord, TrialResult, TrialSpec, TrialState
+from hybridbatch.training.arm import active_arms
 from hybridbatch.training.broken_group import BrokenGroupError, is_of_the_accelerator, lost_the_others
 from hybridbatch.training.checkpoints import load_weights, newest_checkpoint, write_tensors
 from hybridbatch.training.early_stopping import BestSoFar
@@ -29,7 +31,8 @@ from hybridbatch.training.workshop import Workshop
 _log = logging.getLogger(__name__)
 # What a trial's own numbers and settings can lead to. Not what the disk or Ray raise: a trial outlives those.
 _OF_THE_TRIAL = (
-    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OneWorkerError, RuntimeError, TypeError,
+    ValueError,
 )  # fmt: skip
 
 
@@ -78,14 +81,6 @@ def run_trial(
     run = TrialRun(spec, folder, workshop, verdicts, shard, device)
     try:
         result = run.to_the_end()
-    except TrialError as error:  # all workers see what is not finite at the same step
-        result = run.result("failed", error.render())
-    except ConflictError as error:
-        if not spec.params:  # nothing was drawn: every trial would meet it
-            raise
-        result = run.result("failed", error.render())
-    except HybridBatchError:
-        raise
     except _OF_THE_TRIAL as error:
         lost = shard.workers > 1 and lost_the_others(error)
         if lost or (is_of_the_accelerator(error) and run.is_first_loss_of_the_accelerator()):
@@ -95,6 +90,14 @@ def run_trial(
         if shard.workers > 1 or is_of_the_accelerator(error):
             run.write(result)
             raise BrokenGroupError(f"trial {spec.number} failed in one of its workers") from error
+    except TrialError as error:  # all workers see what is not finite at the same step
+        result = run.result("failed", error.render())
+    except ConflictError as error:
+        if not spec.params:  # nothing was drawn: every trial would meet it
+            raise
+        result = run.result("failed", error.render())
+    except HybridBatchError:
+        raise
     if shard.rank:
         return None
     return run.write(result)
@@ -115,6 +118,7 @@ class TrialRun:
         self.report: dict[str, DatasetResult] = {}
         self.seconds = {"train": 0.0, "evaluate": 0.0}
         self.stages: tuple[StageRecord, ...] = ()
+        self.arms: dict[str, Mapping[str, str]] = {}
         self.started = _now()
         self.first_step: str | None = None
         self.progress = ProgressFile(folder.progress, self.settings.steps, active=shard.rank == 0)
@@ -129,6 +133,8 @@ class TrialRun:
         self.progress.update(force=True)
         trainer = self.trainer = Trainer(self.experiment, self.workshop, self.shard, self.device, self._tell_of_stage)
         self.stages = trainer.stages
+        location = self.workshop.location
+        self.arms = {name: arm.provenance(location) for name, arm in active_arms(self.experiment)}
         self.progress.update(phase="loading", step=0, steps=self.settings.steps, loss=None)
         checkpoint = newest_checkpoint(self.folder.checkpoints)
         if checkpoint is not None:
@@ -275,7 +281,8 @@ class TrialRun:
         checkpoint = newest_checkpoint(self.folder.checkpoints)
         if self.shard.rank and self.trainer and checkpoint is not None:
             self._go_back_to(checkpoint, self.trainer)
-        return self.result("failed", f"{type(error).__name__}: {error}")
+        reason = error.render() if isinstance(error, HybridBatchError) else f"{type(error).__name__}: {error}"
+        return self.result("failed", reason)
 
     def is_first_loss_of_the_accelerator(self) -> bool:
         """Return whether the trial may be tried again with a fresh accelerator; the second time it is its own fault."""
@@ -295,7 +302,8 @@ class TrialRun:
         _, tokenizer = self.workshop.tokenizer(self.experiment)
         made = {"threads": self.settings.threads, "workers": self.shard.workers, "device": self.device}
         backbone = self.workshop.backbone(self.experiment).provenance()
-        return {**provenance(), "data": data, "tokenizer": tokenizer, "backbone": backbone, **made}
+        used = {"data": data, "tokenizer": tokenizer, "backbone": backbone, "arms": self.arms}
+        return {**provenance(), **used, **made}
 
 
 def _now() -> str:

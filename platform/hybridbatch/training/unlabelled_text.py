@@ -101,6 +101,20 @@ def readable_text(source: SourceSettings, location: DataLocation, *, parallel: b
     return found
 
 
+def check_batch(size: int, texts: Sequence[ReadableText], *, parallel: bool) -> None:
+    """Raise when there are fewer texts, or items with translations, than a batch takes.
+
+    Raises:
+        UserError: At ``batch_size``, if so.
+    """
+    if parallel:
+        there = sum(int(np.count_nonzero((text.row_IL >= 0).sum(axis=1) >= 2)) for text in texts)
+    else:
+        there = sum(len(text.rows) for text in texts)
+    if size > there:
+        raise UserError("a batch is larger than all text", path="batch_size", seen=size, allowed=f"at most {there}")
+
+
 class TextBatches:
     """Batches of single texts; a batch follows from its number alone.
 

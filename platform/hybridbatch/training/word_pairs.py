@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybridbatch.augmentation.dictionary import PIVOT, read_dictionary, unknown
+from hybridbatch.foundation.errors import UserError, one_of
 from hybridbatch.foundation.seeds import derive_seed
+
+_FEWEST = 10  # words, of which a tenth is held out
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,22 @@ def word_pairs(
         most: Pairs to train on in each language.
         held_out: Pairs held out in each language.
         seed: Which words are chosen.
+
+    Raises:
+        UserError: If the dictionary cannot be read, or no words can be held out.
     """
     of_english = read_dictionary(dictionary).of_english
     drawn = sorted(of_english, key=lambda word: derive_seed(seed, "word", word))
     wanted = set(languages)
     drawn = [word for word in drawn if wanted & of_english[word].keys()]
+    if len(drawn) < _FEWEST:
+        raise UserError(
+            "too few words to hold any out",
+            file=dictionary,
+            path="languages",
+            seen=f"{len(drawn)} English words with a translation in {one_of(languages)}",
+            allowed=f"at least {_FEWEST}",
+        )
     # among few words the held-out ones take no more than a tenth
     border = min(held_out, len(drawn) // 10)
     return _pairs(drawn[border:], of_english, languages, most), _pairs(drawn[:border], of_english, languages, held_out)

@@ -13,6 +13,8 @@ from hybridbatch.foundation.errors import HybridBatchError, UserError
 
 _log = logging.getLogger(__name__)
 _DESCRIPTION = ("*.json", "*.txt", "*.model", "*.bpe", "*.codes", "*.jinja")  # settings and vocabularies
+_HAS_CODE = "Weights only load failed"  # what torch says of a pickle that is more than tensors, before it explains how
+_PICKLED = "weights that hold more than tensors: reading them could run code"
 _OTHER_RUNTIMES = ("onnx/*", "openvino/*", "*/onnx/*", "*/openvino/*")
 
 
@@ -81,10 +83,11 @@ def readable_loading_errors(name: str, part: str) -> Iterator[None]:
         raise
     except Exception as error:  # of any kind: `config.json: []` is an AttributeError
         local = Path(name).expanduser().exists()
+        said = str(error).strip()
         raise UserError(
             f"the {part} cannot be loaded",
             file=name,
-            seen=str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
+            seen=_PICKLED if _HAS_CODE in said else said.splitlines()[0] if said else type(error).__name__,
             allowed="a folder or hub name with config.json, a tokenizer and safetensors weights",
             remedy="check the files of the folder"
             if local

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from hybridbatch.backbones.backbone import PoolingName
+from hybridbatch.backbones.backbone import PoolingName, Widths
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
 
@@ -66,11 +66,14 @@ class DenseConfig(BaseModel):
 
 class _Architecture(BaseModel):
     model_type: str | None = None
+    vocab_size: int | None = None
 
 
-class _Widths(BaseModel):
+class _WidthNames(BaseModel):
     hidden_size: int | None = None
-    d_model: int | None = None
+    d_model: int | None = None  # mBART's name for it
+    dim: int | None = None  # DistilBERT's
+    bidirectional: bool = False  # LASER: a state has the width of both directions
 
 
 class _Prompts(BaseModel):
@@ -116,18 +119,29 @@ def model_type(folder: Path) -> str | None:
     return read_as(_Architecture, file).model_type if file.exists() else None
 
 
-def stated_width(folder: Path) -> int | None:
-    """Return the width of a model's embeddings, None when its files do not say it.
+def stated_rows(folder: Path) -> int | None:
+    """Return the rows of the embedding that the ``config.json`` of a transformer states, None when it states none.
 
     Raises:
-        UserError: If one of its files cannot be read.
+        UserError: If the file cannot be read.
     """
-    dense = [folder / part.path for part in modules(folder) if part.kind == "Dense"] or sorted(folder.glob("dense-*"))
-    if dense:
-        return read_as(DenseConfig, dense[-1] / "config.json").out_features
+    file = folder / "config.json"
+    return read_as(_Architecture, file).vocab_size if file.exists() else None
+
+
+def stated_widths(folder: Path) -> Widths:
+    """Return what the files of a model say of its widths.
+
+    Raises:
+        UserError: If one of them cannot be read.
+    """
     file = transformer_folder(folder) / "config.json"
-    stated = read_as(_Widths, file) if file.exists() else _Widths()
-    return stated.hidden_size or stated.d_model
+    stated = read_as(_WidthNames, file) if file.exists() else _WidthNames()
+    states = stated.hidden_size or stated.d_model or stated.dim
+    if states is not None and stated.bidirectional:
+        states *= 2
+    dense = [folder / part.path for part in modules(folder) if part.kind == "Dense"] or sorted(folder.glob("dense-*"))
+    return Widths(states, read_as(DenseConfig, dense[-1] / "config.json").out_features if dense else states)
 
 
 def has_old_weights(folder: Path) -> bool:

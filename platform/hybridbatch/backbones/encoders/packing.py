@@ -6,11 +6,13 @@ Shape legend: B texts, N tokens of all texts, A attention heads, H width of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+
+from hybridbatch.backbones.backbone import PoolingName
 
 # Architectures of transformers whose positions can be given and whose attention is a function of its own, and
 # nothing else in them looks across tokens.
@@ -64,7 +66,7 @@ def packed_states(body: Any, ids_N: Tensor, packing: Packing) -> Tensor:
     return states_1NH[0]
 
 
-def packed_pool(states_NH: Tensor, packing: Packing, pooling: Literal["mean", "cls", "max", "last"]) -> Tensor:
+def packed_pool(states_NH: Tensor, packing: Packing, pooling: PoolingName) -> Tensor:
     """Return one vector [B, H] per text; see :func:`hybridbatch.backbones.encoders.text_encoder.pool`."""
     if pooling == "cls":
         return states_NH[packing.offsets_B1[:-1]]

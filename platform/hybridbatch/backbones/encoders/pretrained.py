@@ -27,18 +27,21 @@ from hybridbatch.backbones.encoders.model_files import (
     pooling_of,
     read_as,
     read_note,
+    stated_rows,
     transformer_folder,
 )
 from hybridbatch.backbones.encoders.text_encoder import TextEncoder
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
 
+_UNKNOWN = "\u2e3b \U0001f7f0"  # signs that hardly any vocabulary has
+
 
 def load_tokenizer(name: str, revision: str | None) -> Any:
     """Return the tokenizer of a model: that of transformers, or for mBART one that is told languages.
 
     Raises:
-        UserError: If there is none that can be loaded.
+        UserError: If there is none that can be loaded, or it has more tokens than the model states embeddings.
     """
     whole = model_folder(name, revision)
     if is_laser(whole):
@@ -50,6 +53,10 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what a folder without a vocabulary gives
             raise ValueError("there is no vocabulary")
+        tokenizer(_UNKNOWN)  # settings of one model and the vocabulary of another show here, if not before
+        rows = stated_rows(folder)
+        if rows is not None:
+            _check_rows(rows, len(tokenizer), name)
         return language_coded(tokenizer, name, folder) if model_type(folder) == "mbart" else tokenizer
 
 
@@ -82,14 +89,7 @@ def load_encoder(
             raise UserError(problem, file=name, path="backbone.pooling", seen=pooling, allowed="mean, cls, max, last")
         return load_laser_encoder(whole, pooling, dropout)
     body, has_pooler = load_body(_readable_transformer(whole), name, dropout)
-    rows, tokens = body.get_input_embeddings().weight.shape[0], len(tokenizer)
-    if rows < tokens:
-        raise UserError(
-            "the tokenizer does not match the weights",
-            file=name,
-            seen=f"{tokens} tokens, but embeddings for {rows}",
-            allowed="an embedding for every token",
-        )
+    _check_rows(body.get_input_embeddings().weight.shape[0], len(tokenizer), name)
     stated, dense = _pooling_and_dense(whole)
     chosen = pooling or stated or unstated_pooling
     if chosen == "pooler":
@@ -114,18 +114,6 @@ def outline(name: str, revision: str | None) -> nn.Module:
     """
     whole = model_folder(name, revision)
     return laser_outline(whole) if is_laser(whole) else body_outline(_readable_transformer(whole), name)
-
-
-def states_width(name: str, revision: str | None) -> int | None:
-    """Return the width of a model's token states as its ``config.json`` says, None where it does not.
-
-    Raises:
-        UserError: If there is no such model.
-    """
-    folder = transformer_folder(model_folder(name, revision))
-    config = read_as(dict[str, Any], folder / "config.json") if (folder / "config.json").exists() else {}
-    widths = [config[key] for key in ("hidden_size", "d_model", "dim") if isinstance(config.get(key), int)]
-    return None if is_laser(folder) or not widths else int(widths[0])
 
 
 def save_encoder(encoder: TextEncoder, tokenizer: Any, note: dict[str, Any], folder: Path) -> None:
@@ -153,6 +141,16 @@ def check_model_type(name: str, revision: str | None, allowed: Sequence[str]) ->
             seen=found,
             allowed=", ".join(allowed),
             remedy="write `kind: huggingface`, which takes any encoder",
+        )
+
+
+def _check_rows(rows: int, tokens: int, name: str) -> None:
+    if rows < tokens:
+        raise UserError(
+            "the tokenizer does not match the weights",
+            file=name,
+            seen=f"{tokens} tokens, but embeddings for {rows}",
+            allowed="an embedding for every token",
         )
 
 

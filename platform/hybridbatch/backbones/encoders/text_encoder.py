@@ -6,11 +6,12 @@ Shape legend: B texts, T tokens, H width of the transformer, D width of the embe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hybridbatch.backbones.backbone import PoolingName
 from hybridbatch.backbones.encoders.packing import (
     Packing,
     attend_within_texts,
@@ -20,11 +21,10 @@ from hybridbatch.backbones.encoders.packing import (
 )
 from hybridbatch.foundation.errors import UserError
 
-Pooling = Literal["mean", "cls", "max", "last"]
 _POSITIONS = ("position_embeddings", "wpe", "embed_positions")  # what transformers calls learnt positions
 
 
-def pool(states_BTH: Tensor, mask_BT: Tensor, pooling: Pooling, uncounted_BT: Tensor | None = None) -> Tensor:
+def pool(states_BTH: Tensor, mask_BT: Tensor, pooling: PoolingName, uncounted_BT: Tensor | None = None) -> Tensor:
     """Return one vector [B, H] per text from the states of its tokens.
 
     Args:
@@ -72,7 +72,7 @@ class TextEncoder(nn.Module):
     uncounted_ids: Tensor
 
     def __init__(
-        self, body: Any, pooling: Pooling, dense: Sequence[nn.Module] = (), uncounted_ids: Sequence[int] = ()
+        self, body: Any, pooling: PoolingName, dense: Sequence[nn.Module] = (), uncounted_ids: Sequence[int] = ()
     ) -> None:
         super().__init__()
         self.body, self.pooling, self.dense = body, pooling, nn.Sequential(*dense)

@@ -33,6 +33,7 @@ class BiasPenalty(Arm):
     """
 
     description: ClassVar[str] = "A question's parallel passages are made to get the same rank."
+    keeps_to_the_corpus: ClassVar[bool] = True  # further passages are those of the training sets
 
     weight: Annotated[float, Field(ge=0)] = 0.3
     softness: Annotated[float, Field(gt=0, le=2)] = 0.05
@@ -49,7 +50,8 @@ class BiasPenalty(Arm):
         Raises:
             UserError: If none has.
         """
-        if not any(((pairs.row_IL >= 0).sum(axis=1) > 1).any() for pairs in data.train):
+        masks = (pairs.language_masks_I for pairs in data.train)
+        if not any((masks_I & (masks_I - 1)).any() for masks_I in masks):  # two bits or more
             raise UserError(
                 "no item of the training sets has passages in two languages",
                 seen=", ".join(f"{pairs.name} in {' '.join(pairs.languages)}" for pairs in data.train),

@@ -15,6 +15,7 @@ from pydantic import Field
 from hybridbatch.augmentation.code_switching import CodeSwitching, Names
 from hybridbatch.augmentation.dictionary import PIVOT, read_dictionary
 from hybridbatch.augmentation.letters import base_language
+from hybridbatch.datasets.unchanged_files import unchanged_fingerprint
 from hybridbatch.foundation.errors import UserError, one_of
 from hybridbatch.foundation.registries import ARMS
 from hybridbatch.foundation.seeds import derive_seed
@@ -79,6 +80,10 @@ class CodeSwitchingArm(Arm):
                     seen=f"text in {one_of(trained)}, words in {one_of(into)}",
                     allowed=f"text in one of {one_of(known)}, words in another one",
                 )
+
+    def provenance(self, location: DataLocation) -> dict[str, str]:
+        """Return the fingerprint of the dictionary."""
+        return {"dictionary": unchanged_fingerprint(location.resolve(self.dictionary), location.cache)}
 
     def _switching(self, location: DataLocation) -> dict[str, CodeSwitching]:
         """Return how the texts of each role are switched, with the whole path of the dictionary."""

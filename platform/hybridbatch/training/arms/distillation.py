@@ -6,10 +6,11 @@ arXiv 2004.09813.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
 from pydantic import Field
 
+from hybridbatch.backbones.backbone import BackboneSettings
 from hybridbatch.foundation.errors import ConflictError, UserError, one_of
 from hybridbatch.foundation.registries import ARMS
 from hybridbatch.training.arm import Arm, ArmContext, EmbeddingTerm
@@ -42,6 +43,7 @@ class Distillation(Arm):
     """
 
     description: ClassVar[str] = "Texts are drawn to what a teacher makes of them, or of their translation."
+    keeps_to_the_corpus: ClassVar[bool] = True  # the student reads its own texts, the teacher has its own vocabulary
 
     teacher: Annotated[str, Field(min_length=1)]
     weight: Annotated[float, Field(ge=0)] = 10.0
@@ -59,26 +61,35 @@ class Distillation(Arm):
 
         return Imitation(context, self)
 
+    def provenance(self, location: DataLocation) -> dict[str, str]:
+        """Return the commit of a teacher on the hub, nothing for a folder."""
+        from hybridbatch.training.teacher import commit_of_teacher
+
+        return commit_of_teacher(self.teacher, location)
+
     def check(self, experiment: Experiment, data: TrialData, location: DataLocation) -> None:
         """Raise unless the teacher is there, the pivot language is in the data and widths agree.
 
         Raises:
             UserError: If not.
         """
-        from hybridbatch.training.teacher import Teacher
+        from hybridbatch.training.spoken_languages import check_spoken
+        from hybridbatch.training.teacher import teacher_settings
 
         languages = {language for pairs in data.train for language in pairs.languages}
         if self.pivot is not None and self.pivot not in languages:
             raise UserError(
                 "the pivot language is in no training set", path="pivot", seen=self.pivot, allowed=one_of(languages)
             )
-        width = Teacher(self.teacher, location).stated_width
-        wanted = _width_of_student(experiment, location)
-        if self.targets == "embeddings" and None not in (width, wanted) and width != wanted:
+        teacher = teacher_settings(self.teacher, location)
+        check_spoken(teacher, location, {"teacher": sorted(languages) if self.pivot is None else [self.pivot]})
+        width = teacher.stated_widths().embedding
+        wanted = cast(BackboneSettings, experiment.backbone).located(location).stated_widths().embedding
+        if self.targets == "embeddings" and width is not None and wanted is not None and width != wanted:
             raise widths_differ(self.teacher, width, wanted)
 
 
-def widths_differ(teacher: str, width: int | None, wanted: int | None) -> ConflictError:
+def widths_differ(teacher: str, width: int, wanted: int) -> ConflictError:
     """Return the error for a teacher whose embeddings are not as wide as the student's."""
     return ConflictError(
         "the teacher's embeddings are not as wide as the student's",
@@ -87,14 +98,3 @@ def widths_differ(teacher: str, width: int | None, wanted: int | None) -> Confli
         allowed="equal widths",
         remedy="imitate the teacher's scores instead: `targets: scores` takes any width",
     )
-
-
-def _width_of_student(experiment: Experiment, location: DataLocation) -> int | None:
-    from hybridbatch.backbones.huggingface import HuggingFaceBackbone
-    from hybridbatch.training.teacher import stated_width_of
-
-    backbone = experiment.backbone
-    if isinstance(backbone, HuggingFaceBackbone):
-        here = backbone.located(location)
-        return stated_width_of(here.model, here.revision)
-    return getattr(backbone, "width", None)

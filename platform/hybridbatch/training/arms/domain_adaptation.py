@@ -46,6 +46,7 @@ class DomainAdaptation(Arm):
         "Masked language modelling on unlabelled text, or on text with its translations, first."
     )
     stage_order: ClassVar[int] = 1
+    keeps_to_the_corpus: ClassVar[bool] = True  # a stage is over before the vocabulary is trimmed
 
     text: Annotated[tuple[Text, ...], Field(min_length=1)]
     objective: Literal["mlm", "tlm"] = "mlm"
@@ -63,22 +64,41 @@ class DomainAdaptation(Arm):
         Raises:
             UserError: If there is none, or a data set cannot be loaded.
         """
+        from hybridbatch.backbones.encoders.text_encoder import most_tokens
         from hybridbatch.training.mask_token import mask_id
-        from hybridbatch.training.unlabelled_text import texts_in
+        from hybridbatch.training.spoken_languages import check_spoken
+        from hybridbatch.training.unlabelled_text import check_batch, texts_in
 
         backbone = cast(BackboneSettings, experiment.backbone).located(location)
-        most = max(backbone.question_tokens, backbone.passage_tokens)
         if not backbone.random_weights:
             text = TrainingText(fingerprint="", texts=tuple, cache=location.cache)  # needs no text
             mask_id(backbone.tokenizer(text), trained_here=False)
-        elif self.tokens is not None and self.tokens > most:
-            problem = "a backbone that starts from nothing has as many positions as its texts have tokens"
-            allowed = f"at most {most}, or a larger backbone.passage_tokens"
-            raise UserError(problem, path="tokens", seen=self.tokens, allowed=allowed)
-        texts_in(self.text, location, parallel=self.objective == "tlm")
+        most = most_tokens(backbone.outline())
+        if self.tokens is not None and most is not None and self.tokens > most:
+            raise too_few_positions(self.tokens, most)
+        texts = texts_in(self.text, location, parallel=self.objective == "tlm")
+        check_batch(self.batch_size, texts, parallel=self.objective == "tlm")
+        check_spoken(backbone, location, {f"text.{index}": text.languages for index, text in enumerate(texts)})
+
+    def provenance(self, location: DataLocation) -> dict[str, str]:
+        """Return the fingerprint of each text."""
+        from hybridbatch.training.unlabelled_text import texts_in
+
+        texts = texts_in(self.text, location, parallel=self.objective == "tlm")
+        return {f"text.{index}": text.fingerprint for index, text in enumerate(texts)}
 
     def stage(self, context: ArmContext) -> Stage:
         """Return the stage."""
         from hybridbatch.training.text_adaptation import TextAdaptation
 
         return TextAdaptation(self, context)
+
+
+def too_few_positions(tokens: int, most: int) -> UserError:
+    """Return the error for texts that are longer than a model has positions."""
+    return UserError(
+        "the model has fewer positions than that",
+        path="tokens",
+        seen=tokens,
+        allowed=f"at most {most}; backbone `scratch` has as many as backbone.passage_tokens says",
+    )

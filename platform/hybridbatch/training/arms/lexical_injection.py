@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
 from pydantic import Field, field_validator
 
+from hybridbatch.augmentation.dictionary import PIVOT
 from hybridbatch.backbones.backbone import BackboneSettings
-from hybridbatch.foundation.errors import UserError
+from hybridbatch.datasets.unchanged_files import unchanged_fingerprint
 from hybridbatch.foundation.registries import ARMS
 from hybridbatch.training.arm import Arm, ArmContext, Stage
 
@@ -49,6 +50,7 @@ class LexicalInjection(Arm):
 
     description: ClassVar[str] = "Brings translations of words together in an early layer, through LoRA, first."
     stage_order: ClassVar[int] = 2
+    keeps_to_the_corpus: ClassVar[bool] = True  # a stage is over before the vocabulary is trimmed
 
     dictionary: Annotated[str, Field(min_length=1)] = "dictionaries/english_to_many.parquet"
     languages: tuple[str, ...] | None = None
@@ -75,22 +77,25 @@ class LexicalInjection(Arm):
         return languages
 
     def check(self, experiment: Experiment, data: TrialData, location: DataLocation) -> None:
-        """Read the dictionary, and look whether the backbone is a transformer.
+        """Look whether the backbone has the layer and the attention, and the dictionary words enough.
 
         Raises:
-            UserError: If it is none, or the dictionary is missing, broken or lacks a language.
+            UserError: If not.
         """
+        from hybridbatch.training.lexical_alignment import projections_up_to, words_of
+        from hybridbatch.training.spoken_languages import check_spoken
         from hybridbatch.training.word_pairs import languages_of
 
         backbone = cast(BackboneSettings, experiment.backbone).located(location)
-        if not backbone.random_weights and backbone.transformer_folder() is None:
-            raise UserError(
-                "this backbone has no attention",
-                seen=backbone.kind,
-                allowed="a transformer, such as xlm-r, mbert, labse or scratch",
-                remedy="switch this arm off by leaving it out, or choose another backbone",
-            )
-        languages_of(location.resolve(self.dictionary), self.languages)
+        projections_up_to(backbone.outline(), self.layer or 1)
+        dictionary = location.resolve(self.dictionary)
+        languages = languages_of(dictionary, self.languages)
+        words_of(self, dictionary, languages, experiment.training.seed)
+        check_spoken(backbone, location, {"languages": (PIVOT, *languages)})
+
+    def provenance(self, location: DataLocation) -> dict[str, str]:
+        """Return the fingerprint of the dictionary."""
+        return {"dictionary": unchanged_fingerprint(location.resolve(self.dictionary), location.cache)}
 
     def stage(self, context: ArmContext) -> Stage:
         """Return the stage."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from hybridbatch.foundation.registries import ARMS, DATASETS
 from hybridbatch.spec.settings import ChosenFrom
 from hybridbatch.spec.sources import SourceSettings
-from hybridbatch.training.arm import Arm, ArmContext, StateTerm, errors_below
+from hybridbatch.training.arm import Arm, ArmContext, StateTerm
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,6 +63,14 @@ class OptimalTransportDistillation(Arm):
 
         check_distillation(self, experiment, data, location)
 
+    def provenance(self, location: DataLocation) -> dict[str, str]:
+        """Return the fingerprint of the bitext, and the commit of a teacher on the hub."""
+        from hybridbatch.training.bitext import bitext_fingerprint
+        from hybridbatch.training.teacher import commit_of_teacher
+
+        bitext = {"bitext": bitext_fingerprint(self.bitext, location)}
+        return {**bitext, **(commit_of_teacher(self.teacher, location) if self.teacher else {})}
+
     def state_term(self, context: ArmContext, encoder: nn.Module) -> StateTerm:
         """Return the term.
 
@@ -71,5 +79,4 @@ class OptimalTransportDistillation(Arm):
         """
         from hybridbatch.training.transport_distillation import transport_distillation
 
-        with errors_below("arms.optical"):
-            return transport_distillation(self, context, encoder)
+        return transport_distillation(self, context, encoder)
