@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridbatch.datasets.arrow_cache import cached_table, column_of, table_fingerprint, text_column
-from hybridbatch.datasets.parallel_pairs import ParallelPairs, index_items
+from hybridbatch.datasets.parallel_pairs import NEGATIVES, ParallelPairs, index_items
 from hybridbatch.datasets.retrieval_task import RetrievalTask
+from hybridbatch.datasets.text_lists import flat_texts, list_offsets
 from hybridbatch.foundation import fingerprint
 from hybridbatch.spec.ranking_settings import SETTINGS, Setting
 
@@ -78,16 +79,25 @@ def mapped_pairs(name: str, languages: Sequence[str], rows: Dataset) -> Parallel
     Args:
         name: The data set, as shown to people.
         languages: The languages, in the order of the bits of the masks.
-        rows: Table with the columns ``item``, ``language``, ``query``, ``passage``, no nulls.
+        rows: Table with the columns ``item``, ``language``, ``query``, ``passage``, no nulls, and where pairs list them
+            ``negatives``.
     """
     items, row_languages = (column_of(rows, column).to_pylist() for column in ("item", "language"))
+    more = [_fingerprint_of_lists(column_of(rows, NEGATIVES))] if NEGATIVES in rows.column_names else []
     return ParallelPairs(
         name=name,
         languages=tuple(languages),
         rows=rows,
         row_IL=index_items(name, items, row_languages, languages),
-        fingerprint=table_fingerprint(rows.data.table.select(list(PAIR_COLUMNS)), list(languages)),
+        fingerprint=table_fingerprint(rows.data.table.select(list(PAIR_COLUMNS)), list(languages), *more),
     )
+
+
+def _fingerprint_of_lists(column: pa.ChunkedArray) -> str:
+    import pyarrow as pa
+
+    lengths = fingerprint.of_bytes([list_offsets(column).astype("<i8").tobytes()])
+    return table_fingerprint(pa.table({NEGATIVES: flat_texts(column)}), lengths)
 
 
 def store_pairs(name: str, languages: Sequence[str], cache: Path, table: pa.Table) -> ParallelPairs:

@@ -9,7 +9,7 @@ from pydantic import Field
 from hybridbatch.datasets.arrow_cache import cached_table, column_of
 from hybridbatch.datasets.memory_mapped import PAIR_COLUMNS, TaskColumns, mapped_pairs, store_task
 from hybridbatch.datasets.pairs_split import dev_rows
-from hybridbatch.datasets.parallel_pairs import ParallelPairs, check_languages
+from hybridbatch.datasets.parallel_pairs import NEGATIVES, ParallelPairs, check_languages
 from hybridbatch.datasets.retrieval_task import RetrievalTask
 from hybridbatch.datasets.text_table import Wanted, check_single, read_text_table
 from hybridbatch.foundation import fingerprint
@@ -29,16 +29,27 @@ ColumnName = Annotated[str, Field(min_length=1)]
 
 
 class PairColumns(Settings):
-    """What the columns of the file are called."""
+    """What the columns of the file are called.
+
+    Attributes:
+        item: Name of the column of items: the same question and passage in other languages have the same.
+        language: Name of the column of languages.
+        query: Name of the column of questions.
+        passage: Name of the column of passages.
+        negatives: Name of a column with a list of texts in each row, in the row's language, that do not answer its
+            question (parquet and jsonl alone); null where there is none.
+    """
 
     item: ColumnName = "item"
     language: ColumnName = "language"
     query: ColumnName = "query"
     passage: ColumnName = "passage"
+    negatives: ColumnName | None = None
 
     def wanted(self) -> Wanted:
-        """Return the four columns."""
-        return Wanted(names=self.model_dump(), free_text=("query", "passage"))
+        """Return the columns."""
+        lists = {} if self.negatives is None else {NEGATIVES: self.negatives}
+        return Wanted(names=self.model_dump(exclude={"negatives"}), free_text=("query", "passage"), lists=lists)
 
 
 @DATASETS.register("parallel-pairs")
@@ -50,7 +61,7 @@ class PairsFile(SourceSettings):
 
     Attributes:
         path: The file, absolute or below the data folder; its ending says the format: .parquet, .jsonl or .csv.
-        columns: Names of the columns, where they differ from item, language, query, passage.
+        columns: Names of the columns, where they differ from item, language, query, passage; and that of negatives.
         split: ``train`` and ``dev`` are disjoint parts of the same file, ``all`` is the whole of it. Items that share a
             text fall into the same part; the choice does not depend on ``languages``.
         dev_share: This share of the items is in ``dev``, as near as items that share a text allow.

@@ -1,23 +1,30 @@
 """Training pairs that exist in several languages.
 
-Shape legend: I items, L languages.
+Shape legend: I items, L languages, R rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridbatch.datasets.arrow_cache import column_of, values_of
+from hybridbatch.datasets.text_lists import flat_texts, list_offsets
 from hybridbatch.foundation.errors import UserError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset
 
 MOST_LANGUAGES = 64  # the languages of an item are one 64-bit mask
+_TEXTS = 4096  # read at a time
+NEGATIVES = "negatives"  # the column of lists of passages that do not answer the question of a row
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,8 @@ class ParallelPairs:
     Attributes:
         name: The data set, as shown to people.
         languages: The L languages, in the order of the bits of the masks.
-        rows: Memory-mapped table with the columns ``item``, ``language``, ``query``, ``passage``.
+        rows: Memory-mapped table with the columns ``item``, ``language``, ``query``, ``passage``, and ``negatives``
+            (lists of texts) where the file has them.
         row_IL: The row of each item in each language, -1 where the item does not exist in it (int32 or int64).
         fingerprint: Fingerprint of the content after selection of languages.
     """
@@ -44,6 +52,31 @@ class ParallelPairs:
         bits_L = np.uint64(1) << np.arange(len(self.languages), dtype=np.uint64)
         masks_I: NDArray[np.uint64] = np.where(self.row_IL >= 0, bits_L, np.uint64(0)).sum(axis=1, dtype=np.uint64)
         return masks_I
+
+    @property
+    def lists_negatives(self) -> bool:
+        """Whether rows list passages that do not answer their question."""
+        return NEGATIVES in self.rows.column_names
+
+    @cached_property
+    def negative_offsets_R(self) -> NDArray[np.int64]:
+        """Which of :attr:`negative_texts` row ``r`` lists: ``offsets[r]`` to ``offsets[r + 1]`` [R + 1]."""
+        return list_offsets(column_of(self.rows, NEGATIVES))
+
+    @cached_property
+    def negative_texts(self) -> pa.ChunkedArray:
+        """The negatives of all rows, one row after the other, memory-mapped."""
+        return flat_texts(column_of(self.rows, NEGATIVES))
+
+    def each_negative(self) -> Iterator[str]:
+        """Yield :attr:`negative_texts`; a few thousand of them are in memory at a time."""
+        for start in range(0, len(self.negative_texts), _TEXTS):
+            yield from self.negative_texts.slice(start, _TEXTS).to_pylist()
+
+    def negative_languages(self) -> Iterator[str]:
+        """Yield the language of each of :attr:`negative_texts`."""
+        for language, count in zip(values_of(self.rows, "language"), np.diff(self.negative_offsets_R), strict=True):
+            yield from repeat(language, count)
 
 
 def index_items(

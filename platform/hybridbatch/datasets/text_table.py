@@ -6,11 +6,12 @@ import csv
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridbatch.datasets.arrow_cache import text_column
+from hybridbatch.datasets.text_lists import check_list_type, check_texts, list_column
 from hybridbatch.foundation.errors import UserError, did_you_mean, one_of
 
 if TYPE_CHECKING:
@@ -28,12 +29,20 @@ class Wanted:
         numbers: Columns (by the name here) that may hold whole numbers; they become text.
         free_text: Columns (by the name here) that people wrote: rows without text in them may be left out.
         renamable: Whether the data set has a setting ``columns`` that says what they are called.
+        lists: What columns with a list of texts in each row are called, by the name that each gets here; a row may have
+            none. A csv file has no such columns.
     """
 
     names: Mapping[str, str]
     numbers: Collection[str] = ("item",)
     free_text: Collection[str] = ()
     renamable: bool = True
+    lists: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """What the columns are called in the file."""
+        return (*self.names.values(), *self.lists.values())
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class TextTable:
     """The wanted columns of a file.
 
     Attributes:
-        table: Columns of text without nulls.
+        table: Columns of text without nulls, and of lists of texts.
         place: Where a row of :attr:`table` stands in the file: a record, counted from 0 in parquet, or a line.
     """
 
@@ -71,6 +80,8 @@ def read_text_table(file: Path, wanted: Wanted, *, skip_empty: bool = False) -> 
         raise UserError("not a text in UTF-8", file=file, seen=error.reason, allowed="UTF-8") from error
     if not read.table.num_rows:
         raise UserError("the file has no rows", file=file, allowed="at least one row")
+    for column, name in wanted.lists.items():
+        check_texts(file, name, read.table.column(column), read.place)
     return _without_empty(file, read, wanted, skip_empty=skip_empty)
 
 
@@ -130,10 +141,13 @@ def _read_parquet(file: Path, wanted: Wanted) -> TextTable:
         _check_names(file, wanted, schema.names)
         for column, name in wanted.names.items():
             _check_type(file, name, schema.field(name).type, number_allowed=column in wanted.numbers)
-        table = parquet.read(columns=list(dict.fromkeys(wanted.names.values())))
+        for name in wanted.lists.values():
+            check_list_type(file, name, schema.field(name).type)
+        table = parquet.read(columns=list(dict.fromkeys(wanted.all_names)))
         table.validate(full=True)  # reading alone lets through what is not UTF-8
         texts = {column: table.column(name).cast(pa.string()) for column, name in wanted.names.items()}
-        return TextTable(pa.table(texts), "record {}".format)
+        lists = {column: table.column(name).cast(pa.list_(pa.string())) for column, name in wanted.lists.items()}
+        return TextTable(pa.table({**texts, **lists}), "record {}".format)
 
 
 def _check_type(file: Path, name: str, kind: pa.DataType, *, number_allowed: bool) -> None:
@@ -185,12 +199,27 @@ def _values(file: Path, where: str, record: object, wanted: Wanted) -> tuple[Any
         if value is not None and not isinstance(value, str):
             raise UserError("wrong type of value", file=file, path=f"{where} -> {name}", seen=value, allowed="text")
         values.append(value)
-    return tuple(values)
+    return (*values, *(_list(file, f"{where} -> {name}", record[name]) for name in wanted.lists.values()))
+
+
+def _list(file: Path, where: str, value: object) -> list[str]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise UserError("wrong type of value", file=file, path=where, seen=value, allowed="a list of texts")
+    return value
 
 
 def _read_csv(file: Path, wanted: Wanted) -> TextTable:
     rows: list[tuple[Any, ...]] = []
     lines: list[int] = []
+    if wanted.lists:
+        raise UserError(
+            "a csv file has no lists",
+            file=file,
+            seen=", ".join(wanted.lists.values()),
+            allowed="a parquet or jsonl file for a column with a list of texts in each row",
+        )
     csv.field_size_limit(max(csv.field_size_limit(), LARGEST_FIELD))
     with file.open(encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text, strict=True)
@@ -221,13 +250,18 @@ def _read_csv(file: Path, wanted: Wanted) -> TextTable:
 def _to_table(file: Path, rows: Sequence[tuple[Any, ...]], lines: Sequence[int], wanted: Wanted) -> TextTable:
     import pyarrow as pa
 
-    columns = zip(*rows, strict=True) if rows else [()] * len(wanted.names)
-    table = pa.table({name: text_column(column, file) for name, column in zip(wanted.names, columns, strict=True)})
+    names = [*wanted.names, *wanted.lists]
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    made = {
+        name: list_column(column, file) if name in wanted.lists else text_column(column, file)
+        for name, column in zip(names, columns, strict=True)
+    }
+    table = pa.table(made)
     return TextTable(table, lambda row: f"line {lines[row]}")
 
 
 def _check_names(file: Path, wanted: Wanted, present: Sequence[str] | dict[str, Any], where: str = "") -> None:
-    for name in wanted.names.values():
+    for name in wanted.all_names:
         if name not in present:
             hint = did_you_mean(name, present) or ""
             setting = "`columns` of this data set says what the columns are called" if wanted.renamable else ""

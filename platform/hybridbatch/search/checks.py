@@ -26,6 +26,7 @@ from hybridbatch.search.planned import PlannedTrials, planned_trials
 from hybridbatch.search.settings_to_check import SettingsToCheck, settings_to_check
 from hybridbatch.spec.experiment import Experiment, Objective
 from hybridbatch.spec.sources import DataLocation
+from hybridbatch.training.negative_source import NegativeSource
 from hybridbatch.training.trial_data import TrialData, load_trial_data
 
 
@@ -69,6 +70,7 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
                 raise one.named_in(error) from error
     _check_batches(settings, loaded)
     _check_backbones(settings, loaded, location)
+    _check_hard_negatives(settings, loaded, location)
     return CheckedStudy(plan, data, settings)
 
 
@@ -155,6 +157,22 @@ def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, Tria
                 tokenizers[key] = here.tokenizer(text)
             if isinstance(tokenizers[key], LanguageAwareTokenizer):
                 _check_languages(tokenizers[key], loaded[_data_key(one.experiment)])
+        except UserError as error:
+            raise one.named_in(error) from error
+
+
+def _check_hard_negatives(
+    settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation
+) -> None:
+    tried: set[tuple[str, str]] = set()
+    for one in settings:
+        source = cast(NegativeSource | None, one.experiment.batches.hard_negatives)
+        data = _data_key(one.experiment)
+        if source is None or (source.model_dump_json(), data) in tried:
+            continue
+        tried.add((source.model_dump_json(), data))
+        try:
+            source.check(loaded[data].train, location)
         except UserError as error:
             raise one.named_in(error) from error
 

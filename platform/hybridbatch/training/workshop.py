@@ -105,6 +105,27 @@ class Workshop:
 
         return self._keep("training_tokens", _key(experiment), load)
 
+    def negative_tokens(self, experiment: Experiment, pairs: ParallelPairs) -> TokenStore:
+        """Return the negatives that the rows of a training set list as tokens, one row after the other."""
+
+        def load() -> TokenStore:
+            backbone = self.backbone(experiment)
+            return tokenized(
+                pairs.each_negative(),
+                f"{pairs.fingerprint} negatives",
+                *self.tokenizer(experiment),
+                prefix=backbone.passage_prefix,
+                longest=backbone.passage_tokens,
+                cache=self.location.cache,
+                languages=pairs.negative_languages(),
+            )
+
+        return self._keep("negative_tokens", f"{_key(experiment)} {pairs.fingerprint}", load)
+
+    def kept(self, sort: str, key: str, make: Callable[[], T]) -> T:
+        """Return what was made under this key before, or make it; whoever gets it never changes it."""
+        return self._keep(sort, key, make)
+
     def task_tokens(self, experiment: Experiment, task: RetrievalTask) -> TokenisedTask:
         """Return a task as tokens."""
 
