@@ -38,6 +38,21 @@ ARRANGEMENTS = {
     for mix in MIXES
     for chunk in CHUNKS
 }
+LISTED = {"dataset": "parallel-pairs", "path": "listed.jsonl", "columns": {"negatives": "negatives"}}
+HARD: dict[str, dict[str, Any]] = {
+    "given": {"data.train": [LISTED], "batches.hard_negatives": {"source": "given", "per_pair": 2}},
+    "mined": {"batches.hard_negatives": {"source": "mined", "per_pair": 2, "keep": 3, "relative_margin": 0.001}},
+}
+ARRANGEMENTS |= {
+    f"{source} {chunk}": {
+        **CHANGES,
+        **HARD[source],
+        "batches.mix": MIXES["hybrid"],
+        "training.chunk_tokens": CHUNKS[chunk],
+    }
+    for source in HARD
+    for chunk in CHUNKS
+}
 PAIRS, WIDTH = 8, 5
 HASHES = torch.tensor([1, 2, 3, 1, 4, 5, 6, 2])  # some passages stand twice, on either side of the cut
 

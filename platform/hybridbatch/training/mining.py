@@ -1,7 +1,7 @@
 """Which passages of a language a model takes for answers to each question, without those that may well be answers.
 
 The limits are those of NV-Retriever ("Improving text embedding models with effective hard-negative mining", Moreira et
-al., arXiv 2407.15831, section 4): a negative scores at most the positive less a margin (TopK-MarginPos), or less a
+al., arXiv 2407.15831): a negative scores at most the positive less a margin (TopK-MarginPos), or less a
 share of it (TopK-PercPos).
 
 Shape legend: Q questions, each with a passage of its own; U distinct passages, D width of an embedding, T looked at,

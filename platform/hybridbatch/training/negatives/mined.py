@@ -34,8 +34,8 @@ class MinedNegatives(NegativeSource):
         skip: Of these, other than its own, so many first ones are left out.
         margin: A negative scores at most the question's own passage less this (NV-Retriever's MarginPos); null for no
             such limit.
-        relative_margin: A negative scores at most the own passage's score less this share of it: 0.05 is the 95% of
-            NV-Retriever's PercPos, which it found best; null for no such limit.
+        relative_margin: A negative scores at most the own passage's score less this share of it: 0.05 is 95%, as in
+            NV-Retriever's PercPos; null for no such limit.
         keep: Of what passes, so many best ones are used, in turn from visit to visit.
     """
 
