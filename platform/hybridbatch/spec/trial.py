@@ -168,7 +168,7 @@ class TrialResult(Record):
         stages: What was trained before the first step; its time is no part of ``seconds``, since trials share it.
         seconds: Wall time by part: ``train``, ``evaluate``, ``total``.
         provenance: Git revision, packages, fingerprints of data and tokenizer, commit of the pretrained
-            weights, threads, device.
+            weights, threads, device, and of hard negatives how many there are and were left out.
         leakage: What is known of text shared between training and report sets.
         started: ISO 8601 time in UTC.
         first_step: When the attempt that finished the trial began its first optimizer step, ISO 8601 time in UTC; None

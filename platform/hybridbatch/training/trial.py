@@ -295,7 +295,9 @@ class TrialRun:
         _, tokenizer = self.workshop.tokenizer(self.experiment)
         made = {"threads": self.settings.threads, "workers": self.shard.workers, "device": self.device}
         backbone = self.workshop.backbone(self.experiment).provenance()
-        return {**provenance(), "data": data, "tokenizer": tokenizer, "backbone": backbone, **made}
+        negatives = self.trainer and self.trainer.objective.negatives
+        more = {"hard_negatives": negatives.record()} if negatives else {}
+        return {**provenance(), "data": data, "tokenizer": tokenizer, "backbone": backbone, **made, **more}
 
 
 def _now() -> str:

@@ -106,6 +106,28 @@ class Workshop:
 
         return self.keep("training_tokens", _key(experiment), load)
 
+    def negative_tokens(self, experiment: Experiment) -> list[TokenStore | None]:
+        """Return what the rows of each training set list as negatives as tokens, None for a set that lists none."""
+
+        def tokens(pairs: ParallelPairs) -> TokenStore | None:
+            lists, backbone = pairs.negatives, self.backbone(experiment)
+            if lists is None:
+                return None
+            return tokenized(
+                lists,
+                f"{pairs.fingerprint} negatives",
+                *self.tokenizer(experiment),
+                prefix=backbone.passage_prefix,
+                longest=backbone.passage_tokens,
+                cache=self.location.cache,
+                languages=lists.for_each_text(values_of(pairs.rows, "language")),
+            )
+
+        def load() -> list[TokenStore | None]:
+            return [tokens(pairs) for pairs in self.data(experiment.data).train]
+
+        return self.keep("negative_tokens", _key(experiment), load)
+
     def task_tokens(self, experiment: Experiment, task: RetrievalTask) -> TokenisedTask:
         """Return a task as tokens."""
 
@@ -124,6 +146,7 @@ class Workshop:
             pairs = self.training_tokens(experiment)
             stores = [
                 *(store for one in pairs for store in (one.questions, one.passages)),
+                *(store for store in self.negative_tokens(experiment) if store is not None),
                 *(store for one in tasks for store in (one.questions, one.candidates)),
             ]
             special = getattr(self.tokenizer(experiment)[0], "all_special_ids", [])
