@@ -8,11 +8,9 @@ Shape legend: R rows of a training set, K places of a list, D width of an embedd
 
 from __future__ import annotations
 
-import fcntl
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 from hybridbatch.batching.plan import Batch
 from hybridbatch.foundation import atomic, fingerprint
 from hybridbatch.foundation.errors import StoreError
+from hybridbatch.foundation.file_lock import alone
 from hybridbatch.training.arm import ArmContext
 from hybridbatch.training.mining import Filters, mine
 from hybridbatch.training.mining_model import MiningModel, mining_model
@@ -105,7 +104,7 @@ def mined_table(
     folder = context.workshop.location.cache / "negatives" / name
     kept = _kept(folder, len(tokens.passages))
     if kept is None:
-        with _alone(folder.with_suffix(".lock")):
+        with alone(folder.with_suffix(".lock")):
             kept = _kept(folder, len(tokens.passages))  # another process may have made it meanwhile
             if kept is None:
                 _make(folder, model, tokens, filters, context.experiment.training.threads)
@@ -149,12 +148,3 @@ def _kept(folder: Path, rows: int) -> tuple[NDArray[np.int32], dict[str, dict[st
     except (OSError, ValueError, EOFError, KeyError):
         return None
     return (items_RK, counts) if items_RK.ndim == 2 and len(items_RK) == rows else None
-
-
-@contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Keep other processes of this machine out while the block runs; a process that dies lets go."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

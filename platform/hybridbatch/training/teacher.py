@@ -5,12 +5,8 @@ Shape legend: R rows of a training set, N rows that are encoded, D width of the 
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +19,8 @@ from hybridbatch.datasets.arrow_cache import values_of
 from hybridbatch.datasets.parallel_pairs import ParallelPairs
 from hybridbatch.evaluation.embedding_cache import entry_name, found_or_made, model_fingerprint
 from hybridbatch.foundation import fingerprint
-from hybridbatch.foundation.errors import UserError, readable_disk_errors
+from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.file_lock import alone
 from hybridbatch.spec.sources import DataLocation
 
 if TYPE_CHECKING:
@@ -106,7 +103,7 @@ class Teacher:
             "device": self._device.partition(":")[0],
         }
         name = entry_name(self._fingerprint, pairs.fingerprint, settings)
-        with _alone(self._cache / "embeddings" / f"{name}.lock"):  # one process a machine encodes, the others wait
+        with alone(self._cache / "embeddings" / f"{name}.lock"):  # one process a machine encodes, the others wait
             embeddings_ND = found_or_made(
                 self._cache, name, len(rows_N), lambda: self._encoded(pairs, role, rows_N, prefix, tokens)
             )
@@ -151,14 +148,3 @@ def stated_width_of(name: str, revision: str | None) -> int | None:
 
 def _place(languages: tuple[str, ...], language: str) -> list[int]:
     return [place for place, one in enumerate(languages) if one == language]
-
-
-@contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Hold a lock that goes with its holder: a killed process leaves none behind."""
-    with readable_disk_errors(file.parent):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(file, "w", encoding="utf-8")  # noqa: SIM115 - closed below, outside what is made readable
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
