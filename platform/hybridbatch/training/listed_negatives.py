@@ -14,6 +14,7 @@ from hybridbatch.batching.plan import Batch
 from hybridbatch.datasets.text_lists import TextLists
 from hybridbatch.evaluation.token_store import TokenStore
 from hybridbatch.training.arm import ArmContext
+from hybridbatch.training.passage_groups import groups_of_texts
 from hybridbatch.training.workshop import TokenisedPairs
 
 
@@ -33,7 +34,9 @@ class ListedNegatives:
 
     def __init__(self, tokens: TokenisedPairs, lists: TextLists, store: TokenStore) -> None:
         self._pairs, self._lists, self.store = tokens.pairs, lists, store
-        self.groups_S = _groups_of_texts(tokens, store.text_hashes_R)
+        self.groups_S = groups_of_texts(
+            store.text_hashes_R, tokens.passage_groups_I, tokens.pairs.row_IL, tokens.passages.text_hashes_R
+        )
         self.record: Mapping[str, int] = {
             "rows": len(tokens.pairs.rows),
             "rows_without": sum(int((length_B == 0).sum()) for length_B in lists.lengths()),
@@ -66,13 +69,3 @@ def listed_negatives(context: ArmContext) -> Sequence[ListedNegatives | None]:
 
     key = experiment.data.model_dump_json() + experiment.backbone.model_dump_json()
     return workshop.keep("listed_negatives", key, make)
-
-
-def _groups_of_texts(tokens: TokenisedPairs, text_hashes_S: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return the group of items whose passages have these texts, -1 where there is none."""
-    item_P, language_P = np.nonzero(tokens.pairs.row_IL >= 0)
-    hashes_P = tokens.passages.text_hashes_R[tokens.pairs.row_IL[item_P, language_P]]
-    known_U, first_U = np.unique(hashes_P, return_index=True)  # items with equal passages are of one group
-    place_S = np.minimum(np.searchsorted(known_U, text_hashes_S), len(known_U) - 1)
-    groups_S = tokens.passage_groups_I[item_P[first_U[place_S]]]
-    return np.where(known_U[place_S] == text_hashes_S, groups_S, -1)

@@ -25,6 +25,7 @@ from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.spec.experiment import Data, Experiment
 from hybridbatch.spec.sources import DataLocation
+from hybridbatch.training.passage_groups import passage_groups
 from hybridbatch.training.trial_data import TrialData, load_trial_data
 from hybridbatch.training.vocabulary import ids_used
 
@@ -43,16 +44,7 @@ class TokenisedPairs:
     @cached_property
     def passage_groups_I(self) -> NDArray[np.int64]:
         """The group of each item: items that share a passage, in whatever language, are in one group."""
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
-        row_IL = self.pairs.row_IL
-        items, languages = np.nonzero(row_IL >= 0)
-        _, text = np.unique(self.passages.text_hashes_R[row_IL[items, languages]], return_inverse=True)
-        nodes = len(row_IL) + int(text.max(initial=-1)) + 1
-        shared = coo_array((np.ones(len(items), bool), (items, len(row_IL) + text)), (nodes, nodes))
-        groups: NDArray[np.int64] = connected_components(shared, directed=False)[1][: len(row_IL)].astype(np.int64)
-        return groups
+        return passage_groups(self.pairs.row_IL, self.passages.text_hashes_R)
 
 
 class Workshop:
