@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class TextLists:
     """A column of lists of texts, whose texts are numbered through; what is not asked for is not read.
 
-    Offsets are those of the column, memory-mapped where it is: beside it there are 16 bytes for each of its chunks.
+    Where lists begin is looked up in the column itself, which may be memory-mapped: of each chunk little is kept.
 
     Args:
         column: Lists of texts, no one null.
@@ -33,6 +33,9 @@ class TextLists:
         self._column = column
         self._first_row_C = _starts(len(chunk) for chunk in column.iterchunks())
         self._first_text_C = _starts(len(chunk.flatten()) for chunk in column.iterchunks())
+        first_values = [chunk.offsets[0].as_py() for chunk in column.iterchunks()]  # not 0 in a part of an array
+        self._shift_C = self._first_text_C[:-1] - np.array(first_values, np.int64)
+        self._kept_offsets: dict[int, NDArray[np.int32]] = {}
 
     def __len__(self) -> int:
         """Return the number of texts."""
@@ -70,28 +73,24 @@ class TextLists:
     def bounds(self, rows_B: NDArray[np.signedinteger]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the first text of each row [B], and the one after its last [B]."""
         chunk_B = np.searchsorted(self._first_row_C, rows_B, side="right") - 1
-        starts_B, ends_B = np.empty((2, len(rows_B)), np.int64)
-        for number in np.unique(chunk_B):
-            here = chunk_B == number
-            offsets, place = self._offsets(number), rows_B[here] - self._first_row_C[number]
-            starts_B[here], ends_B[here] = offsets[place], offsets[place + 1]
-            starts_B[here] += self._first_text_C[number] - offsets[0]
-            ends_B[here] += self._first_text_C[number] - offsets[0]
-        return starts_B, ends_B
+        places = zip(chunk_B.tolist(), (rows_B - self._first_row_C[chunk_B]).tolist(), strict=True)
+        within = [self._offsets(chunk)[place : place + 2] for chunk, place in places]
+        both_B2 = np.array(within, np.int64).reshape(-1, 2) + self._shift_C[chunk_B, None]
+        return both_B2[:, 0], both_B2[:, 1]
 
     def chosen(self, numbers_S: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
         """Return some texts by their numbers, and the row of each [S]."""
         chunk_S = np.searchsorted(self._first_text_C, numbers_S, side="right") - 1
-        texts, rows = [], []
-        for number, chunk in zip(numbers_S.tolist(), chunk_S.tolist(), strict=True):
-            offsets, place = self._offsets(chunk), number - int(self._first_text_C[chunk])
-            texts.append(self._column.chunk(chunk).flatten()[place].as_py())
-            rows.append(int(self._first_row_C[chunk] + np.searchsorted(offsets, place + offsets[0], side="right") - 1))
-        return texts, np.array(rows, np.int64)
+        places = list(zip(chunk_S.tolist(), (numbers_S - self._shift_C[chunk_S]).tolist(), strict=True))
+        texts = [self._column.chunk(chunk).values[place].as_py() for chunk, place in places]
+        rows = [np.searchsorted(self._offsets(chunk), place, side="right") - 1 for chunk, place in places]
+        return texts, self._first_row_C[chunk_S] + np.array(rows, np.int64)
 
     def _offsets(self, chunk: int) -> NDArray[np.int32]:
-        offsets: NDArray[np.int32] = self._column.chunk(int(chunk)).offsets.to_numpy()
-        return offsets
+        """Return where the lists of a chunk begin among its values, and the end of the last one."""
+        if chunk not in self._kept_offsets:
+            self._kept_offsets[chunk] = self._column.chunk(chunk).offsets.to_numpy()
+        return self._kept_offsets[chunk]
 
 
 def list_column(lists: Sequence[Sequence[str]], file: Path) -> pa.Array:
