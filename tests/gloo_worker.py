@@ -61,6 +61,27 @@ ARRANGEMENTS["all arms together"] = {
     "training.lora": {"dropout": 0.0},
     **{f"arms.{arm}": settings_of(arm) for arm in arms()},
 }
+LISTED = {"dataset": "parallel-pairs", "path": "listed.jsonl", "columns": {"negatives": "negatives"}}
+HARD: dict[str, dict[str, Any]] = {
+    "given": {"data.train": [LISTED], "batches.hard_negatives": {"source": "given", "per_pair": 2}},
+    "mined": {"batches.hard_negatives": {"source": "mined", "per_pair": 2, "keep": 3, "relative_margin": 0.001}},
+}
+ARRANGEMENTS |= {
+    f"{source} {chunk}": {
+        **CHANGES,
+        **HARD[source],
+        "batches.mix": MIXES["hybrid"],
+        "training.chunk_tokens": CHUNKS[chunk],
+    }
+    for source in HARD
+    for chunk in CHUNKS
+}
+ARRANGEMENTS["hard negatives that are switched"] = {
+    **CHANGES,
+    **HARD["given"],
+    "loss.mask_translations": True,
+    "arms.code-switching": settings_of("code-switching"),
+}
 PAIRS, WIDTH = 8, 5
 HASHES = torch.tensor([1, 2, 3, 1, 4, 5, 6, 2])  # some passages stand twice, on either side of the cut
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,18 @@ def write_bitext(folder: Path) -> None:
         for language in LANGUAGES
     ]
     (folder / BITEXT).write_text("\n".join(["item,language,text", *sentences]) + "\n", encoding="utf-8")
+
+
+def write_listed(folder: Path) -> None:
+    """Write training data whose rows list up to three negatives each, in ``listed.jsonl`` in ``folder``."""
+    rows = []
+    for item in range(40):
+        for number, language in enumerate(LANGUAGES):
+            thing, place = f"thing{item * 7919 % 10007}", f"spot{item * 104729 % 10009}"
+            wrong = [f"{thing} {_STATING[language]} nothing {count}" for count in range((item + number) % 4)]
+            row = {"item": str(item), "language": language, "query": f"{_ASKING[language]} {thing}"}
+            rows.append({**row, "passage": f"{thing} {_STATING[language]} {place}", "negatives": wrong})
+    (folder / "listed.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
 
 
 def drop_language(file: Path, language: str, kept: int) -> None:

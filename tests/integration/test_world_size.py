@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.gloo_worker import ARMS, ARRANGEMENTS, MIXES, PAIRS, STEPS, WIDTH, gradients, train
+from tests.gloo_worker import ARMS, ARRANGEMENTS, HARD, MIXES, PAIRS, STEPS, WIDTH, gradients, train
 from tests.several_processes import run_workers
 from tests.small_arms import write_files
+from tests.small_study import write_listed
 from tests.tiny_trial import make_workshop
 from torch import Tensor
 
@@ -20,17 +21,32 @@ from hybridbatch.training.losses import Shard
 EVERY = list(ARRANGEMENTS)
 # What the others would show is shown by one of these: kinds differ in their batches, parts in the order of the sums.
 SOME = {
-    2: [*(f"{mix} whole" for mix in MIXES), *ARMS, "adapters in a trimmed encoder", "hybrid cached"],
+    2: [
+        *(f"{mix} whole" for mix in MIXES),
+        *ARMS,
+        "adapters in a trimmed encoder",
+        "given whole",
+        "mined cached",
+        "hard negatives that are switched",
+        "hybrid cached",
+    ],
     4: ["multilingual cached", "hybrid whole"],
 }
 Trained = dict[str, tuple[list[float], dict[str, Tensor]]]
+
+
+def write_data(folder: Path) -> None:
+    """Write what the arrangements train on, and what their arms need, below ``folder``."""
+    data = make_workshop(folder).location.root
+    write_files(data)
+    write_listed(data)
 
 
 class Alone:
     """Losses and weights of one worker, trained when they are asked for."""
 
     def __init__(self, folder: Path) -> None:
-        write_files(make_workshop(folder).location.root)
+        write_data(folder)
         self._folder, self._found = folder, Trained()
 
     def __getitem__(self, name: str) -> tuple[list[float], dict[str, Tensor]]:
@@ -51,7 +67,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Alone:
 def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """What each of several workers wrote after their training, without its suffix."""
     folder, workers = tmp_path_factory.mktemp("workers"), request.param
-    write_files(make_workshop(folder).location.root)
+    write_data(folder)
     names = EVERY if request.config.getoption("--exhaustive") else SOME[workers]
     ends, said = run_workers("tests.gloo_worker", workers, str(folder), *names)
     assert ends == [0] * workers, said
@@ -76,14 +92,14 @@ def test_losses_agree_at_every_step(together: list[Path], alone: Alone):
         assert found == pytest.approx(alone[name][0], abs=1e-5), name
 
 
-@pytest.mark.parametrize("mix", ["multilingual", "hybrid"])
+@pytest.mark.parametrize("mix", ["multilingual", "hybrid", *HARD])
 def test_parts_that_wait_change_no_loss(alone: Alone, mix: str):
     assert alone[f"{mix} cached"][0] == pytest.approx(alone[f"{mix} whole"][0], abs=1e-5)
 
 
-def test_batch_kinds_make_a_difference(alone: Alone):
-    ends = {round(alone[f"{mix} whole"][0][-1], 4) for mix in MIXES}
-    assert len(ends) == len(MIXES)
+def test_batch_kinds_and_hard_negatives_make_a_difference(alone: Alone):
+    ends = {round(alone[f"{mix} whole"][0][-1], 4) for mix in (*MIXES, *HARD)}
+    assert len(ends) == len(MIXES) + len(HARD)
 
 
 def test_weights_agree_after_all_steps(together: list[Path], alone: Alone):

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hybridbatch.training.dual_encoder import DualEncoder
-from hybridbatch.training.losses import Shard, info_nce
+from hybridbatch.training.losses import ABSENT, Shard, info_nce
 
 HALF = torch.tensor(0.5)
 
@@ -147,3 +147,16 @@ def test_a_learnt_temperature_falls_while_pairs_are_found_and_rises_while_they_a
         model = DualEncoder(torch.nn.Identity(), temperature=0.5, learn_temperature=True)
         info_nce(unit(4, 1), passages, model.log_temperature.exp(), both_directions=False).backward()
         assert math.copysign(1, float(model.log_temperature.grad)) == sign
+
+
+def test_an_absent_candidate_is_a_negative_of_no_question():
+    questions, passages, negatives = unit(3, 1), unit(3, 2), unit(2, 3)
+    keys = torch.tensor([1, 2, 3, ABSENT, 4])
+    loss = info_nce(questions, passages, HALF, both_directions=True, negatives_ND=negatives, keys_C=keys)
+    alone = info_nce(
+        questions, passages, HALF, both_directions=True, negatives_ND=negatives[1:], keys_C=keys[[0, 1, 2, 4]]
+    )
+    assert float(loss) == pytest.approx(float(alone), rel=1e-12)
+    present = torch.tensor([1, 2, 3, 5, 4])
+    both = info_nce(questions, passages, HALF, both_directions=True, negatives_ND=negatives, keys_C=present)
+    assert float(both) > float(loss)

@@ -46,6 +46,8 @@ class Batch:
         items_B: Items, no one twice.
         question_language_B: Index into the set's languages.
         passage_language_B: Index into the set's languages.
+        epoch_B: How often the stream that the pair is drawn from had visited its item before; None for a batch that was
+            not planned.
     """
 
     step: int
@@ -54,6 +56,7 @@ class Batch:
     items_B: Integers
     question_language_B: Integers
     passage_language_B: Integers
+    epoch_B: Integers | None = None
 
     def shard(self, rank: int, workers: int) -> slice:
         """Return the rows of worker ``rank``: the global batch cut into equal parts."""
@@ -128,10 +131,13 @@ class BatchPlan:
         """Return the global batch of ``step`` (from 0), without looking at any step before it."""
         index = self.rotation.stream(step)
         stream = self.streams[index]
-        items_B, question_B, passage_B = stream.batch(self.rotation.count(index, step), self.size)
+        number = self.rotation.count(index, step)
+        items_B, question_B, passage_B = stream.batch(number, self.size)
+        epoch_B = (number * self.size + np.arange(self.size)) // stream.size
         order_key = np.uint64(derive_seed(stream.seed, "order", step))
         order_B = np.argsort(mix64(items_B.astype(np.uint64) ^ order_key))  # or a worker would see neighbours only
-        return Batch(step, stream.kind_name, stream.dataset, items_B[order_B], question_B[order_B], passage_B[order_B])
+        drawn = (one[order_B] for one in (items_B, question_B, passage_B, epoch_B))
+        return Batch(step, stream.kind_name, stream.dataset, *drawn)
 
     def epochs(self, steps: int) -> dict[str, float]:
         """Return how often each data set's items are visited by each kind in ``steps`` steps, on average."""

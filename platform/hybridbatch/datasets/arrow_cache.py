@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,23 +97,31 @@ def table_fingerprint(table: pa.Table, *more: object) -> str:
     """Return the fingerprint of the content of a table of texts, whatever its chunks.
 
     Args:
-        table: A table without nulls whose columns are all texts.
+        table: A table without nulls whose columns are texts or lists of texts.
         more: Further JSON-like values that belong to the content.
     """
     return _fingerprint_of_batches(table.column_names, table.to_batches(), *more)
 
 
 def _fingerprint_of_batches(columns: Sequence[str], batches: Iterable[pa.RecordBatch], *more: object) -> str:
+    import pyarrow.types as pt
+
     digests = [(hashlib.sha256(), hashlib.sha256()) for _ in columns]
+    list_lengths: dict[str, hashlib._Hash] = defaultdict(hashlib.sha256)
     rows = 0
     for batch in batches:
         rows += batch.num_rows
         for name, (lengths, texts) in zip(columns, digests, strict=True):
-            length_bytes, text_bytes = _buffers(batch.column(name))
+            column = batch.column(name)
+            if pt.is_list(column.type):
+                list_lengths[name].update(np.diff(column.offsets.to_numpy()).astype("<i8").tobytes())
+                column = column.flatten()
+            length_bytes, text_bytes = _buffers(column)
             lengths.update(length_bytes)
             texts.update(text_bytes)
     parts = [json.dumps([list(columns), rows, *more], ensure_ascii=False).encode()]
     parts += [digest.digest() for pair in digests for digest in pair]
+    parts += [list_lengths[name].digest() for name in columns if name in list_lengths]
     return fingerprint.of_bytes(parts)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hybridbatch.datasets.arrow_cache import cached_table, stored_fingerprint, table_fingerprint, text_column
 from hybridbatch.datasets.item_index import item_index
-from hybridbatch.datasets.parallel_pairs import ParallelPairs
+from hybridbatch.datasets.parallel_pairs import NEGATIVES, ParallelPairs
 from hybridbatch.datasets.retrieval_task import RetrievalTask
 from hybridbatch.foundation import fingerprint
 from hybridbatch.spec.ranking_settings import SETTINGS, Setting
@@ -79,7 +79,8 @@ def mapped_pairs(name: str, languages: Sequence[str] | None, rows: Dataset, cach
     Args:
         name: The data set, as shown to people.
         languages: The languages, in the order of the bits of the masks; None: those that occur, sorted.
-        rows: The table, with the columns ``item``, ``language``, ``query``, ``passage``, no nulls.
+        rows: The table, with the columns ``item``, ``language``, ``query``, ``passage``, no nulls, and where pairs list
+            them ``negatives``.
         cache: The cache folder.
         key: Name of the content of the table.
 
@@ -88,13 +89,14 @@ def mapped_pairs(name: str, languages: Sequence[str] | None, rows: Dataset, cach
         UserError: If there are too many languages.
     """
     index = item_index(name, rows, languages, cache, key)
+    columns = [column for column in (*PAIR_COLUMNS, NEGATIVES) if column in rows.column_names]
     return ParallelPairs(
         name=name,
         languages=index.languages,
         rows=rows,
         row_IL=index.row_IL,
         language_masks_I=index.masks_I,
-        fingerprint=stored_fingerprint(cache, key, PAIR_COLUMNS, list(index.languages)),
+        fingerprint=stored_fingerprint(cache, key, columns, list(index.languages)),
     )
 
 

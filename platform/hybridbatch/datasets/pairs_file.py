@@ -10,7 +10,7 @@ from hybridbatch.datasets.arrow_cache import cached_table, column_of, remove_tab
 from hybridbatch.datasets.item_index import RepeatedItemError
 from hybridbatch.datasets.memory_mapped import PAIR_COLUMNS, TaskColumns, mapped_pairs, store_task
 from hybridbatch.datasets.pairs_split import dev_rows
-from hybridbatch.datasets.parallel_pairs import ParallelPairs, check_languages
+from hybridbatch.datasets.parallel_pairs import NEGATIVES, ParallelPairs, check_languages
 from hybridbatch.datasets.retrieval_task import RetrievalTask
 from hybridbatch.datasets.text_table import TextTable, Wanted, text_parts
 from hybridbatch.datasets.unchanged_files import unchanged_fingerprint
@@ -31,16 +31,27 @@ ColumnName = Annotated[str, Field(min_length=1)]
 
 
 class PairColumns(Settings):
-    """What the columns of the file are called."""
+    """What the columns of the file are called.
+
+    Attributes:
+        item: Name of the column of items: the same question and passage in other languages have the same.
+        language: Name of the column of languages.
+        query: Name of the column of questions.
+        passage: Name of the column of passages.
+        negatives: Name of a column with a list of texts in each row, in the row's language, that do not answer its
+            question (parquet and jsonl alone); null where there is none.
+    """
 
     item: ColumnName = "item"
     language: ColumnName = "language"
     query: ColumnName = "query"
     passage: ColumnName = "passage"
+    negatives: ColumnName | None = None
 
     def wanted(self) -> Wanted:
-        """Return the four columns."""
-        return Wanted(names=self.model_dump(), free_text=("query", "passage"))
+        """Return the columns."""
+        lists = {} if self.negatives is None else {NEGATIVES: self.negatives}
+        return Wanted(names=self.model_dump(exclude={"negatives"}), free_text=("query", "passage"), lists=lists)
 
 
 @DATASETS.register("parallel-pairs")
@@ -52,7 +63,7 @@ class PairsFile(SourceSettings):
 
     Attributes:
         path: The file, absolute or below the data folder; its ending says the format: .parquet, .jsonl or .csv.
-        columns: Names of the columns, where they differ from item, language, query, passage.
+        columns: Names of the columns, where they differ from item, language, query, passage; and that of negatives.
         split: ``train`` and ``dev`` are disjoint parts of the same file, ``all`` is the whole of it. Items that share a
             text fall into the same part; the choice does not depend on ``languages``.
         dev_share: This share of the items is in ``dev``, as near as items that share a text allow.
@@ -129,8 +140,10 @@ class PairsFile(SourceSettings):
         settings = self.model_dump(mode="json", exclude={"path"})
         return f"pairs-{fingerprint.of_json({'format': FORMAT, 'content': content, 'ending': file.suffix, **settings})}"
 
-    def _parts(self, file: Path) -> Iterator[TextTable]:
-        return text_parts(file, self.columns.wanted(), skip_empty=self.empty == "skip")
+    def _parts(self, file: Path, *, lists: bool = False) -> Iterator[TextTable]:
+        """Return the rows of a file in parts, with the lists of negatives if asked for."""
+        columns = self.columns if lists else self.columns.model_copy(update={"negatives": None})
+        return text_parts(file, columns.wanted(), skip_empty=self.empty == "skip")
 
     def _chosen(self, file: Path) -> Iterator[pa.Table]:
         """Yield the chosen rows of a file, a part after the other."""
@@ -140,7 +153,7 @@ class PairsFile(SourceSettings):
         in_dev = None if self.split == "all" else dev_rows((part.table for part in self._parts(file)), self.dev_share)
         present: set[str] = set()
         seen = left = 0
-        for part in self._parts(file):
+        for part in self._parts(file, lists=True):
             languages = part.table.column("language")
             present.update(languages.unique().to_pylist())
             chosen = pc.is_in(languages, value_set=pa.array(self.languages or sorted(present), type=pa.string()))

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from hybridbatch.datasets.arrow_cache import column_of
+from hybridbatch.datasets.text_lists import TextLists
 from hybridbatch.foundation.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
     from numpy.typing import NDArray
+
+NEGATIVES = "negatives"  # the column of lists of passages that do not answer the question of a row
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,8 @@ class ParallelPairs:
     Attributes:
         name: The data set, as shown to people.
         languages: The L languages, in the order of the bits of the masks.
-        rows: Memory-mapped table with the columns ``item``, ``language``, ``query``, ``passage``.
+        rows: Memory-mapped table with the columns ``item``, ``language``, ``query``, ``passage``, and ``negatives``
+            (lists of texts) where the file has them.
         row_IL: The row of each item in each language, -1 where the item does not exist in it (int32 or int64, mostly
             memory-mapped).
         language_masks_I: The languages each item exists in: bit ``l`` stands for ``languages[l]``.
@@ -37,6 +43,13 @@ class ParallelPairs:
     row_IL: NDArray[np.signedinteger]
     language_masks_I: NDArray[np.unsignedinteger]
     fingerprint: str
+
+    @cached_property
+    def negatives(self) -> TextLists | None:
+        """What each row lists as passages that do not answer its question; None where nothing is listed."""
+        if NEGATIVES not in self.rows.column_names:
+            return None
+        return TextLists(column_of(self.rows, NEGATIVES)) or None
 
 
 def check_languages(name: str, wanted: Sequence[str] | None, present: Sequence[str]) -> tuple[str, ...]:

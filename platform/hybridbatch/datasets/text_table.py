@@ -7,22 +7,25 @@ import csv
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridbatch.datasets.arrow_cache import text_column
+from hybridbatch.datasets.text_lists import as_text_lists, check_list_type, check_texts, list_column
 from hybridbatch.foundation.errors import UserError, did_you_mean, one_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-PART_ROWS, PART_CHARACTERS = 16_384, 8 << 20  # most of a part; parts of parquet files are cut by rows alone
+PART_ROWS, PART_CHARACTERS = 16_384, 8 << 20  # most of a part; parquet files without lists are cut by rows alone
+ROWS_OF_LISTS = 1024  # of a parquet file, read at once
 READ_AT_ONCE = 1 << 20  # bytes of a column of a parquet file
 LARGEST_FIELD = 1 << 30  # characters in a field of a csv file; the default of Python, 128 kB, is short for a passage
 
-Row = tuple[int, tuple[str | None, ...]]  # the line that it begins in, and its values
+Row = tuple[int, tuple[str | None, ...], tuple[list[str], ...]]  # the line that it begins in, its texts, its lists
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,20 @@ class Wanted:
         numbers: Columns (by the name here) that may hold whole numbers; they become text.
         free_text: Columns (by the name here) that people wrote: rows without text in them may be left out.
         renamable: Whether the data set has a setting ``columns`` that says what they are called.
+        lists: What columns with a list of texts in each row are called, by the name that each gets here; a row may have
+            none. A csv file has no such columns.
     """
 
     names: Mapping[str, str]
     numbers: Collection[str] = ("item",)
     free_text: Collection[str] = ()
     renamable: bool = True
+    lists: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """What the columns are called in the file."""
+        return (*self.names.values(), *self.lists.values())
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,7 @@ class TextTable:
     """The wanted columns of a file, or of a part of it.
 
     Attributes:
-        table: Columns of text without nulls.
+        table: Columns of text without nulls, and of lists of texts.
         place: Where a row of :attr:`table` stands in the file: a record, counted from 0 in parquet, or a line.
     """
 
@@ -93,6 +104,8 @@ def text_parts(file: Path, wanted: Wanted, *, skip_empty: bool = False) -> Itera
     try:
         for part in READERS[file.suffix](file, wanted):
             rows += part.table.num_rows
+            for column, name in wanted.lists.items():
+                check_texts(file, name, part.table.column(column), part.place)
             yield _without_empty(file, part, wanted, skip_empty=skip_empty)
     except OSError as error:
         raise UserError("cannot read the file", file=file, seen=error.strerror or str(error)) from error
@@ -159,12 +172,33 @@ def _read_parquet(file: Path, wanted: Wanted) -> Iterator[TextTable]:
         _check_names(file, wanted, schema.names)
         for column, name in wanted.names.items():
             _check_type(file, name, schema.field(name).type, number_allowed=column in wanted.numbers)
+        for name in wanted.lists.values():
+            check_list_type(file, name, schema.field(name).type)
         first = 0
-        for batch in parquet.iter_batches(PART_ROWS, columns=list(dict.fromkeys(wanted.names.values()))):
+        for batch in _batches(parquet, wanted):
             batch.validate(full=True)  # reading alone lets through what is not UTF-8
             texts = {column: batch.column(name).cast(pa.string()) for column, name in wanted.names.items()}
-            yield TextTable(pa.table(texts), lambda row, first=first: f"record {first + row}")  # type: ignore[misc]
+            lists = {column: as_text_lists(batch.column(name)) for column, name in wanted.lists.items()}
+            yield TextTable(pa.table({**texts, **lists}), lambda row, first=first: f"record {first + row}")  # type: ignore[misc]
             first += batch.num_rows
+
+
+def _batches(parquet: pq.ParquetFile, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a parquet file in parts; where lists may make rows long, small ones are put together."""
+    import pyarrow as pa
+
+    columns = list(dict.fromkeys(wanted.all_names))
+    if not wanted.lists:
+        yield from parquet.iter_batches(PART_ROWS, columns=columns)
+        return
+    held: list[pa.RecordBatch] = []
+    for batch in parquet.iter_batches(min(ROWS_OF_LISTS, PART_ROWS), columns=columns):
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= PART_ROWS or sum(one.nbytes for one in held) >= PART_CHARACTERS:
+            yield pa.concat_batches(held)
+            held = []
+    if held:
+        yield pa.concat_batches(held)
 
 
 def _check_type(file: Path, name: str, kind: pa.DataType, *, number_allowed: bool) -> None:
@@ -197,10 +231,12 @@ def _jsonl_rows(file: Path, wanted: Wanted) -> Iterator[Row]:
                     seen=line.strip(),
                     allowed="one JSON object a line",
                 ) from error
-            yield number, _values(file, f"line {number}", record, wanted)
+            yield number, *_values(file, f"line {number}", record, wanted)
 
 
-def _values(file: Path, where: str, record: object, wanted: Wanted) -> tuple[str | None, ...]:
+def _values(
+    file: Path, where: str, record: object, wanted: Wanted
+) -> tuple[tuple[str | None, ...], tuple[list[str], ...]]:
     if not isinstance(record, dict):
         raise UserError("not a JSON object", file=file, path=where, seen=record, allowed="one JSON object a line")
     _check_names(file, wanted, record, where)
@@ -212,10 +248,26 @@ def _values(file: Path, where: str, record: object, wanted: Wanted) -> tuple[str
         if value is not None and not isinstance(value, str):
             raise UserError("wrong type of value", file=file, path=f"{where} -> {name}", seen=value, allowed="text")
         values.append(value)
-    return tuple(values)
+    return tuple(values), tuple(_list(file, f"{where} -> {name}", record[name]) for name in wanted.lists.values())
+
+
+def _list(file: Path, where: str, value: object) -> list[str]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise UserError("wrong type of value", file=file, path=where, seen=value, allowed="a list of texts")
+    return value
 
 
 def _csv_rows(file: Path, wanted: Wanted) -> Iterator[Row]:
+    if wanted.lists:
+        raise UserError(
+            "a csv file has no lists",
+            file=file,
+            path=", ".join(f"columns.{column}" for column in wanted.lists),
+            seen=", ".join(wanted.lists.values()),
+            allowed="a parquet or jsonl file for a column with a list of texts in each row",
+        )
     csv.field_size_limit(max(csv.field_size_limit(), LARGEST_FIELD))
     with file.open(encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text, strict=True)
@@ -236,7 +288,7 @@ def _csv_rows(file: Path, wanted: Wanted) -> Iterator[Row]:
                         seen=f"{len(record)} fields: {record}",
                         allowed=f"{len(header)}, as in the header",
                     )
-                yield first, tuple(record[position] for position in positions)
+                yield first, tuple(record[position] for position in positions), ()
         except csv.Error as error:
             raise UserError("not valid CSV", file=file, path=f"line {reader.line_num}", seen=str(error)) from error
 
@@ -248,6 +300,7 @@ def _in_parts(read: Callable[[Path, Wanted], Iterator[Row]]) -> Callable[[Path, 
         for row in read(file, wanted):
             rows.append(row)
             characters += sum(len(value) for value in row[1] if value is not None)
+            characters += sum(len(text) for texts in row[2] for text in texts)
             if len(rows) >= PART_ROWS or characters >= PART_CHARACTERS:
                 yield _to_table(file, rows, wanted)
                 rows, characters = [], 0
@@ -260,14 +313,20 @@ def _in_parts(read: Callable[[Path, Wanted], Iterator[Row]]) -> Callable[[Path, 
 def _to_table(file: Path, rows: Sequence[Row], wanted: Wanted) -> TextTable:
     import pyarrow as pa
 
-    lines = [line for line, _ in rows]  # alone, so that the texts need not stay
-    columns = zip(*(values for _, values in rows), strict=True)
-    table = pa.table({name: text_column(column, file) for name, column in zip(wanted.names, columns, strict=True)})
+    lines = [line for line, _, _ in rows]  # alone, so that the texts need not stay
+    texts = zip(*(values for _, values, _ in rows), strict=True)
+    lists = zip(*(values for _, _, values in rows), strict=True)
+    table = pa.table(
+        {
+            **{name: text_column(column, file) for name, column in zip(wanted.names, texts, strict=True)},
+            **{name: list_column(column, file) for name, column in zip(wanted.lists, lists, strict=True)},
+        }
+    )
     return TextTable(table, lambda row: f"line {lines[row]}")
 
 
 def _check_names(file: Path, wanted: Wanted, present: Sequence[str] | dict[str, Any], where: str = "") -> None:
-    for name in wanted.names.values():
+    for name in wanted.all_names:
         if name not in present:
             hint = did_you_mean(name, present) or ""
             setting = "`columns` of this data set says what the columns are called" if wanted.renamable else ""

@@ -24,10 +24,11 @@ from hybridbatch.evaluation.contained_texts import WINDOW, Chunk, WantedTexts, n
 from hybridbatch.foundation.errors import UserError, shorten
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    import pyarrow as pa
 
 SLICE = 500  # texts read at a time
 CHUNK = 1 << 20  # characters hashed at a time
+Kind = Literal["query", "passage", "negative"]
 EXAMPLES = 3
 EXAMPLE_LENGTH = 120  # characters
 NOTHING_SHARED = "no training text equals a report text or holds it as a sentence, after normalisation"
@@ -40,37 +41,37 @@ class Overlap:
     Attributes:
         train: Name of the training set.
         report: Name of the report set.
-        kind: Whether they stand in queries or in passages of the training set; in the report set they may be either.
+        kind: Whether they stand in queries, passages or negatives of the training set; in the report set they may
+            be questions or candidates.
         count: Number of distinct texts of the report set, after normalisation.
         examples: Up to :data:`EXAMPLES` of them as they stand in the report set, cut to :data:`EXAMPLE_LENGTH`.
     """
 
     train: str
     report: str
-    kind: Literal["query", "passage"]
+    kind: Kind
     count: int
     examples: tuple[str, ...]
 
     def statement(self) -> str:
         """Return the overlap in words."""
-        places = "queries" if self.kind == "query" else "passages"
+        places = {"query": "queries", "passage": "passages", "negative": "listed negatives"}[self.kind]
         texts = "1 text of {} stands" if self.count == 1 else f"{self.count} texts of {{}} stand"
         return f"{texts.format(self.report)} in {places} of {self.train} after normalisation"
 
 
 def find_overlap(train: Sequence[ParallelPairs], report: Sequence[RetrievalTask]) -> list[Overlap]:
-    """Return where a training query or passage equals or holds a question or candidate of a report set.
+    """Return where a training query, passage or negative equals or holds a question or candidate of a report set.
 
-    Texts are read through the memory map, a chunk at a time; of report texts only hashes are kept. A training set may
-    have but one of the two columns.
+    Texts are read through the memory map, a chunk at a time; of report texts only hashes are kept. A training set need
+    not have all of these columns.
     """
     wanted = [(task, _wanted(task)) for task in report]
     overlaps: list[Overlap] = []
-    kinds: tuple[Literal["query", "passage"], ...] = ("query", "passage")
     for pairs in train:
-        for kind in (kind for kind in kinds if kind in pairs.rows.column_names):
+        for kind, column in _training_texts(pairs):
             found: list[set[int]] = [set() for _ in wanted]
-            for _, texts in _normalised_chunks(pairs.rows, kind) if wanted else ():
+            for _, texts in _normalised_chunks(column) if wanted else ():
                 chunk = Chunk.of(texts)
                 for rows, (_, texts_wanted) in zip(found, wanted, strict=True):
                     rows.update(texts_wanted.rows_W[texts_wanted.found_in(chunk)].tolist())
@@ -106,11 +107,20 @@ def refuse_overlap(overlaps: Sequence[Overlap], allow_reason: str | None) -> tup
     return (*statements, f"allowed because: {allow_reason}")
 
 
+def _training_texts(pairs: ParallelPairs) -> Iterator[tuple[Kind, pa.ChunkedArray]]:
+    kinds: tuple[Literal["query", "passage"], ...] = ("query", "passage")
+    for kind in kinds:
+        if kind in pairs.rows.column_names:
+            yield kind, column_of(pairs.rows, kind)
+    if pairs.negatives is not None:
+        yield "negative", pairs.negatives.texts
+
+
 def _wanted(task: RetrievalTask) -> WantedTexts:
     """Return the texts of a task: questions, then candidates, numbered through."""
     wholes, windows, lengths, rows = [], [], [], []
     for first_row, table in ((0, task.questions), (len(task.questions), task.candidates)):
-        for first, texts in _normalised_chunks(table, "text"):
+        for first, texts in _normalised_chunks(column_of(table, "text")):
             chunk = Chunk.of(texts)
             kept = np.flatnonzero([is_evidence("".join(sentences), LEAST_EVIDENCE) for sentences in texts])
             wholes.append(chunk.wholes_T[kept])
@@ -129,9 +139,8 @@ def _text(task: RetrievalTask, row: int) -> str:
     return shorten(column_of(table, "text")[row].as_py(), EXAMPLE_LENGTH)
 
 
-def _normalised_chunks(rows: Dataset, column: str) -> Iterator[tuple[int, list[list[str]]]]:
+def _normalised_chunks(texts: pa.ChunkedArray) -> Iterator[tuple[int, list[list[str]]]]:
     """Yield the texts of a column as normalised sentences, in chunks, each with the number of its first row."""
-    texts = column_of(rows, column)
     first, chunk, characters = 0, list[list[str]](), 0
     for start in range(0, len(texts), SLICE):
         new = texts.slice(start, SLICE).to_pylist()

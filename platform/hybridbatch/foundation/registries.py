@@ -10,14 +10,15 @@ from typing import Any
 
 from hybridbatch.foundation.registry import Registry
 
-# A registered data set, backbone, sampler, pruner, perturbation or arm is a pydantic class: its fields are its settings
-# in the experiment file or on the command line, its methods do the work.
+# A registered data set, backbone, sampler, pruner, perturbation, arm or source of hard negatives is a pydantic class:
+# its fields are its settings in the experiment file or on the command line, its methods do the work.
 DATASETS: Registry[type[Any]] = Registry("data set", "hybridbatch.datasets")
 BACKBONES: Registry[type[Any]] = Registry("backbone", "hybridbatch.backbones")
 SAMPLERS: Registry[type[Any]] = Registry("sampler", "hybridbatch.search.samplers")
 PRUNERS: Registry[type[Any]] = Registry("pruner", "hybridbatch.search.pruners")
 AUGMENTATIONS: Registry[type[Any]] = Registry("perturbation", "hybridbatch.augmentation")
 ARMS: Registry[type[Any]] = Registry("arm", "hybridbatch.training.arms")
+NEGATIVES: Registry[type[Any]] = Registry("source of hard negatives", "hybridbatch.training.negatives")
 
 # A registered batch kind or metric has no settings of its own: the entry does the work.
 BATCH_KINDS: Registry[Any] = Registry("batch kind", "hybridbatch.batching.kinds")

@@ -28,6 +28,7 @@ from hybridbatch.spec.experiment import Experiment, Objective
 from hybridbatch.spec.sources import DataLocation
 from hybridbatch.training.arm import active_arms, check_tokens_are_known, errors_below
 from hybridbatch.training.matryoshka import check_widths
+from hybridbatch.training.negative_source import NegativeSource
 from hybridbatch.training.trial_data import TrialData, load_trial_data
 
 
@@ -72,6 +73,7 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
     _check_batches(settings, loaded)
     _check_backbones(settings, loaded, location)
     _check_arms(settings, loaded, location)
+    _check_hard_negatives(settings, loaded, location)
     _check_trained_parts(settings, location)
     return CheckedStudy(plan, data, settings)
 
@@ -159,6 +161,22 @@ def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, Tria
                 tokenizers[key] = here.tokenizer(text)
             if isinstance(tokenizers[key], LanguageAwareTokenizer):
                 _check_languages(tokenizers[key], loaded[_data_key(one.experiment)])
+        except UserError as error:
+            raise one.named_in(error) from error
+
+
+def _check_hard_negatives(
+    settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation
+) -> None:
+    tried: set[tuple[str, str]] = set()
+    for one in settings:
+        source = cast(NegativeSource | None, one.experiment.batches.hard_negatives)
+        data = _data_key(one.experiment)
+        if source is None or (source.model_dump_json(), data) in tried:
+            continue
+        tried.add((source.model_dump_json(), data))
+        try:
+            source.check(loaded[data].train, location)
         except UserError as error:
             raise one.named_in(error) from error
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from hybridbatch.foundation.registries import ARMS, BACKBONES, BATCH_KINDS, DATASETS, PRUNERS, SAMPLERS
+from hybridbatch.foundation.registries import ARMS, BACKBONES, BATCH_KINDS, DATASETS, NEGATIVES, PRUNERS, SAMPLERS
 from hybridbatch.spec.adapters import Lora
 from hybridbatch.spec.names import NAME_PATTERN
 from hybridbatch.spec.objectives import Direction, objective_directions
@@ -64,10 +64,13 @@ class Batches(Settings):
     Attributes:
         size: Pairs in the global batch, over all workers.
         mix: Weight of each batch kind; each batch is of one kind. One kind alone is that kind pure.
+        hard_negatives: Further passages that each question has to tell from its own, and where they come from; null for
+            in-batch negatives alone. Which pairs a batch holds does not depend on it.
     """
 
     size: Annotated[int, Field(ge=2)] = 64
     mix: dict[str, Annotated[float, Field(ge=0)]] = {"monolingual": 0.5, "crosslingual": 0.5}
+    hard_negatives: Annotated[Settings, ChosenFrom(NEGATIVES, "source")] | None = None
 
     @field_validator("mix")
     @classmethod

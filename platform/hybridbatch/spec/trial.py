@@ -168,7 +168,8 @@ class TrialResult(Record):
         stages: What was trained before the first step; its time is no part of ``seconds``, since trials share it.
         seconds: Wall time by part: ``train``, ``evaluate``, ``total``.
         provenance: Git revision, packages, fingerprints of data and tokenizer, commit of the pretrained
-            weights, what each arm read (fingerprints of files and texts, the commit of a teacher), threads, device.
+            weights, what each arm read (fingerprints of files and texts, the commit of a teacher), how many hard
+            negatives there are and were left out, threads, device.
         leakage: What is known of text shared between training and report sets.
         started: ISO 8601 time in UTC.
         first_step: When the attempt that finished the trial began its first optimizer step, ISO 8601 time in UTC; None

@@ -60,7 +60,7 @@ class StepBatch:
 
 
 class TextChange(Protocol):
-    """Changes training texts before they are tokenised."""
+    """Changes training texts before they are tokenised; hard negatives are changed as passages."""
 
     def changed(self, text: str, language: str, role: str, step: int) -> str:
         """Return ``text`` as the encoder is to see it at ``step``.

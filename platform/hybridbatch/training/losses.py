@@ -30,6 +30,8 @@ class Shard:
 
 
 ALONE = Shard()
+ABSENT = -(1 << 63)
+"""The key of a candidate that is a negative of no question: it fills a place, so that all workers have as many."""
 
 
 def info_nce(
@@ -55,7 +57,8 @@ def info_nce(
         temperature: Scalar tensor.
         both_directions: Whether passages also choose questions.
         negatives_ND: Further candidates, the same number from every worker.
-        keys_C: When given, a candidate with the key of question ``i``'s passage is no negative of it.
+        keys_C: When given, a candidate with the key of question ``i``'s passage is no negative of it, and one with the
+            key :data:`ABSENT` is none of any question.
         widths: Widths D at which the loss is taken, too, of embeddings cut to it and brought to unit length again; the
             mean over all widths is returned (arXiv 2205.13147).
         shard: Which part of the global batch is here.
@@ -83,8 +86,8 @@ def _cut(embeddings_RD: Tensor, width: int | None) -> Tensor:
 
 
 def _equal(keys_C: Tensor, own_B: Tensor) -> Tensor:
-    """Return where a candidate has the key of a pair's own passage [B, C], but for that passage itself."""
-    equal_BC = keys_C[own_B, None] == keys_C[None, :]
+    """Return where a candidate is no negative [B, C]: of its pair's key or absent, but for the pair's own passage."""
+    equal_BC = (keys_C[own_B, None] == keys_C[None, :]) | (keys_C == ABSENT)
     equal_BC[torch.arange(len(own_B), device=own_B.device), own_B] = False
     return equal_BC
 

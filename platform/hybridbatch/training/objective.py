@@ -16,6 +16,7 @@ from torch import Tensor
 from hybridbatch.batching.plan import Batch
 from hybridbatch.training.arm import ArmContext, EmbeddingTerm, StateTerm, active_arms, errors_below, memory_of
 from hybridbatch.training.dual_encoder import DualEncoder
+from hybridbatch.training.hard_negatives import ROLE, hard_negatives
 from hybridbatch.training.input_pipeline import PreparedStep, TextsOfStep
 from hybridbatch.training.losses import info_nce
 from hybridbatch.training.matryoshka import check_widths
@@ -30,10 +31,12 @@ class Objective:
         model: What is trained.
 
     Attributes:
-        texts: Where the texts of a step come from: those of its pairs, then those of each term.
+        texts: Where the texts of a step come from: those of its pairs, its hard negatives, then those of each term.
+        negatives: The hard negatives; None for in-batch negatives alone.
 
     Raises:
-        UserError: If an arm cannot do its work; its path starts with ``arms.NAME``.
+        UserError: If an arm cannot do its work, at a path that starts with ``arms.NAME``; or if the training sets, or
+            the model that mines, do not have the hard negatives asked for.
     """
 
     def __init__(self, context: ArmContext, model: DualEncoder) -> None:
@@ -53,13 +56,16 @@ class Objective:
             if state_term is not None:
                 self._state_terms[name] = state_term
         pairs = TrainingTexts(self._tokens, context, changes)
-        self.texts: list[TextsOfStep] = [pairs, *(term.texts for term in self._terms.values())]
+        self.negatives = hard_negatives(context, self._tokens, changes)
+        further = [] if self.negatives is None else [self.negatives.texts]
+        self.texts: list[TextsOfStep] = [pairs, *further, *(term.texts for term in self._terms.values())]
 
     def keys(self, batch: Batch) -> NDArray[np.int64]:
         """Return a key for each candidate of the global batch [C]: those with equal keys are no negatives."""
-        if not (self._settings.mask_equal_passages or self._settings.mask_translations):
-            return np.arange(len(batch.items_B))
-        return passage_keys(self._tokens, batch, translations=self._settings.mask_translations)
+        keys_C = np.arange(len(batch.items_B))
+        if self._settings.mask_equal_passages or self._settings.mask_translations:
+            keys_C = passage_keys(self._tokens, batch, translations=self._settings.mask_translations)
+        return keys_C if self.negatives is None else np.concatenate([keys_C, self.negatives.keys(batch)])
 
     def loss(self, embeddings_RD: Tensor, prepared: PreparedStep) -> Tensor:
         """Return this worker's part of the loss of a step, from the embeddings of all its texts.
@@ -75,6 +81,7 @@ class Objective:
             embeddings["passages"],
             temperature,
             both_directions=settings.directions == "both",
+            negatives_ND=embeddings.get(ROLE),
             keys_C=prepared.keys_C,
             widths=settings.matryoshka,
             shard=self._shard,

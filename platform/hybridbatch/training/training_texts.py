@@ -43,18 +43,33 @@ class TrainingTexts:
         return found
 
     def _changed(self, tokens: TokenisedPairs, role: str, rows_B: NDArray[np.int64], step: StepBatch) -> TokenStore:
-        rows = tokens.pairs.rows[rows_B.tolist()]
-        texts: list[str] = rows["query" if role == "questions" else "passage"]
-        for change in self._changes:
-            texts = [
-                change.changed(text, language, role, step.batch.step)
-                for text, language in zip(texts, rows["language"], strict=True)
-            ]
-        backbone = self._context.workshop.backbone(self._context.experiment)
-        prefix, longest = backbone.prefix_and_tokens(role == "questions")
-        return tokenized_in_memory(
-            texts, self._context.tokenizer, prefix=prefix, longest=longest, languages=rows["language"]
-        )
+        column = "query" if role == "questions" else "passage"
+        rows = tokens.pairs.rows.select_columns([column, "language"])[rows_B.tolist()]
+        return changed(rows[column], rows["language"], role, step.batch.step, self._context, self._changes)
+
+
+def changed(
+    texts: list[str],
+    languages: list[str],
+    role: str,
+    step: int,
+    context: ArmContext,
+    changes: Sequence[TextChange],
+) -> TokenStore:
+    """Return texts as tokens after all changes.
+
+    Args:
+        texts: The texts.
+        languages: The language of each.
+        role: ``questions`` or ``passages``.
+        step: The step.
+        context: The trial.
+        changes: What is done to them, one after the other.
+    """
+    for change in changes:
+        texts = [change.changed(text, language, role, step) for text, language in zip(texts, languages, strict=True)]
+    prefix, longest = context.workshop.backbone(context.experiment).prefix_and_tokens(role == "questions")
+    return tokenized_in_memory(texts, context.tokenizer, prefix=prefix, longest=longest, languages=languages)
 
 
 def passage_keys(tokens: Sequence[TokenisedPairs], batch: Batch, *, translations: bool) -> NDArray[np.int64]:

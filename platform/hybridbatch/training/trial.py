@@ -303,7 +303,9 @@ class TrialRun:
         made = {"threads": self.settings.threads, "workers": self.shard.workers, "device": self.device}
         backbone = self.workshop.backbone(self.experiment).provenance()
         used = {"data": data, "tokenizer": tokenizer, "backbone": backbone, "arms": self.arms}
-        return {**provenance(), **used, **made}
+        negatives = self.trainer and self.trainer.objective.negatives
+        more = {"hard_negatives": negatives.record()} if negatives else {}
+        return {**provenance(), **used, **more, **made}
 
 
 def _now() -> str:

@@ -25,6 +25,7 @@ from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.spec.experiment import Data, Experiment
 from hybridbatch.spec.sources import DataLocation
+from hybridbatch.training.passage_groups import passage_groups
 from hybridbatch.training.trial_data import TrialData, load_trial_data
 from hybridbatch.training.vocabulary import ids_used
 
@@ -43,16 +44,7 @@ class TokenisedPairs:
     @cached_property
     def passage_groups_I(self) -> NDArray[np.int64]:
         """The group of each item: items that share a passage, in whatever language, are in one group."""
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
-        row_IL = self.pairs.row_IL
-        items, languages = np.nonzero(row_IL >= 0)
-        _, text = np.unique(self.passages.text_hashes_R[row_IL[items, languages]], return_inverse=True)
-        nodes = len(row_IL) + int(text.max(initial=-1)) + 1
-        shared = coo_array((np.ones(len(items), bool), (items, len(row_IL) + text)), (nodes, nodes))
-        groups: NDArray[np.int64] = connected_components(shared, directed=False)[1][: len(row_IL)].astype(np.int64)
-        return groups
+        return passage_groups(self.pairs.row_IL, self.passages.text_hashes_R)
 
 
 class Workshop:
@@ -106,6 +98,28 @@ class Workshop:
 
         return self.keep("training_tokens", _key(experiment), load)
 
+    def negative_tokens(self, experiment: Experiment) -> list[TokenStore | None]:
+        """Return what the rows of each training set list as negatives as tokens, None for a set that lists none."""
+
+        def tokens(pairs: ParallelPairs) -> TokenStore | None:
+            lists, backbone = pairs.negatives, self.backbone(experiment)
+            if lists is None:
+                return None
+            return tokenized(
+                lists,
+                f"{pairs.fingerprint} negatives",
+                *self.tokenizer(experiment),
+                prefix=backbone.passage_prefix,
+                longest=backbone.passage_tokens,
+                cache=self.location.cache,
+                languages=lists.for_each_text(values_of(pairs.rows, "language")),
+            )
+
+        def load() -> list[TokenStore | None]:
+            return [tokens(pairs) for pairs in self.data(experiment.data).train]
+
+        return self.keep("negative_tokens", _key(experiment), load)
+
     def task_tokens(self, experiment: Experiment, task: RetrievalTask) -> TokenisedTask:
         """Return a task as tokens."""
 
@@ -124,6 +138,7 @@ class Workshop:
             pairs = self.training_tokens(experiment)
             stores = [
                 *(store for one in pairs for store in (one.questions, one.passages)),
+                *(store for store in self.negative_tokens(experiment) if store is not None),
                 *(store for one in tasks for store in (one.questions, one.candidates)),
             ]
             special = getattr(self.tokenizer(experiment)[0], "all_special_ids", [])

@@ -1,0 +1,1 @@
+"""Where hard negatives come from: one file for each registered source."""
