@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hybridbatch.batching.plan import Batch
 from hybridbatch.foundation import atomic, fingerprint
 from hybridbatch.foundation.errors import StoreError
-from hybridbatch.foundation.file_lock import alone
+from hybridbatch.foundation.file_lock import held
 from hybridbatch.training.arm import ArmContext
 from hybridbatch.training.mining import Filters, mine
 from hybridbatch.training.mining_model import MiningModel, mining_model
@@ -104,7 +104,7 @@ def mined_table(
     folder = context.workshop.location.cache / "negatives" / name
     kept = _kept(folder, len(tokens.passages))
     if kept is None:
-        with alone(folder.with_suffix(".lock")):
+        with held(folder.with_suffix(".lock")):
             kept = _kept(folder, len(tokens.passages))  # another process may have made it meanwhile
             if kept is None:
                 _make(folder, model, tokens, filters, context.experiment.training.threads)

@@ -20,7 +20,7 @@ from hybridbatch.datasets.parallel_pairs import ParallelPairs
 from hybridbatch.evaluation.embedding_cache import entry_name, found_or_made, model_fingerprint
 from hybridbatch.foundation import fingerprint
 from hybridbatch.foundation.errors import UserError
-from hybridbatch.foundation.file_lock import alone
+from hybridbatch.foundation.file_lock import held
 from hybridbatch.spec.sources import DataLocation
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Teacher:
             "device": self._device.partition(":")[0],
         }
         name = entry_name(self._fingerprint, pairs.fingerprint, settings)
-        with alone(self._cache / "embeddings" / f"{name}.lock"):  # one process a machine encodes, the others wait
+        with held(self._cache / "embeddings" / f"{name}.lock"):  # one process a machine encodes, the others wait
             embeddings_ND = found_or_made(
                 self._cache, name, len(rows_N), lambda: self._encoded(pairs, role, rows_N, prefix, tokens)
             )
