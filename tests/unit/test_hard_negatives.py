@@ -186,7 +186,11 @@ print(len(made), trainer.objective.negatives.chosen(trainer.plan.batch(0)).tolis
     for process in both:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-    said = [process.communicate("go\n", timeout=120)[0].strip() for process in both]
+    for process in both:  # before one of them is waited for: it may be in line behind the other
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=120)[0].strip() for process in both]
     assert sorted(one[0] for one in said) == ["0", "1"], "one of the two has mined"
     assert said[0][1:] == said[1][1:]
 
