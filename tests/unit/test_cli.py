@@ -195,6 +195,15 @@ def test_plan_shows_batches_that_are_alike_once(command_line: CommandLine, tmp_p
     assert "batches.mix={crosslingual: 1.0}" in " ".join(out.split())
 
 
+def test_brackets_are_no_markup(command_line: CommandLine, tmp_path: Path) -> None:
+    training = {"dataset": "parallel-pairs", "path": "small.csv", "languages": ["de", "en"]}
+    changes = {"question": "What of [bold] and [/bold]?", "search.baselines": {"[two]": {"data.train": [training]}}}
+    out = " ".join(command_line("plan", write_file(tmp_path, changes)).out.split())
+    assert "What of [bold] and [/bold]?" in out
+    assert "[two]" in out
+    assert "languages: [de, en]" in out
+
+
 def test_status_keys(command_line: CommandLine, finished: HomeFolder) -> None:
     state = command_line("status", "small", "--home", finished.path, "--json").json
     assert set(state) == {"study", "trials", "best", "running", "objectives", "home"}

@@ -21,9 +21,9 @@ OF_THIS_MACHINE = ("home", "data", "output", "scores", "predictions", "as_json",
 
 def console() -> Console:
     """Return the terminal."""
-    from rich.console import Console
+    from hybridbatch.terminal.consoles import plain_console
 
-    return Console()
+    return plain_console()
 
 
 def json_text(value: Any) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from hybridbatch.foundation.errors import readable_disk_errors
+from hybridbatch.terminal.consoles import plain_console
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -31,7 +32,7 @@ def quiet_terminal(log: Path, verbose: bool, on_stderr: bool = False) -> Iterato
     logging.captureWarnings(True)
     if verbose:
         logging.basicConfig(level=logging.INFO, format=_FORMAT, force=True)
-        yield Console(stderr=on_stderr)
+        yield plain_console(stderr=on_stderr)
         return
     warnings.simplefilter("default")
     with readable_disk_errors(log.parent):
@@ -45,7 +46,7 @@ def quiet_terminal(log: Path, verbose: bool, on_stderr: bool = False) -> Iterato
     logging.basicConfig(level=logging.INFO, format=_FORMAT, force=True, stream=file)
     terminal = os.fdopen(os.dup(saved[int(on_stderr)]), "w", encoding="utf-8")
     try:
-        yield Console(file=terminal)
+        yield plain_console(file=terminal)
     finally:
         terminal.close()
         sys.stdout.flush()

@@ -147,4 +147,4 @@ def print_comparison(comparison: RunComparison, console: Console) -> None:
         console.print(table, crop=False)  # on a very narrow terminal lines are broken, never cut
         console.print()
     for note in footnotes(comparison):
-        console.print(note, markup=False, highlight=False, style="dim")
+        console.print(note, style="dim")

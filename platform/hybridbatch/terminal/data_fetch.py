@@ -21,6 +21,7 @@ from rich.progress import (
 from hybridbatch.datasets.fetching.fetch import FetchedFile, fetch
 from hybridbatch.datasets.fetching.watching import Errand, Watcher
 from hybridbatch.spec.sources import DataLocation, SourceSettings
+from hybridbatch.terminal.consoles import plain_console
 from hybridbatch.terminal.stopping import stopping_cleanly
 
 
@@ -36,7 +37,7 @@ def run_fetch(settings: SourceSettings, location: DataLocation, force: bool) -> 
             return fetch(settings.remote_files(), location, Errand(watcher), force=force)
     except KeyboardInterrupt:
         kept = f"stopped; what has arrived is kept: {settings.data_command('fetch')} goes on"
-        Console(stderr=True).print(kept, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        plain_console(stderr=True).print(kept, style="yellow", soft_wrap=True)
         raise
 
 
@@ -49,28 +50,28 @@ def print_fetched(settings: SourceSettings, found: list[FetchedFile], location: 
     """Print what became of the files, under which terms they come, and what to run next."""
     name = settings.dataset
     if not found:
-        console.print(f"{name}: nothing to download; it comes from {settings.source}", markup=False, highlight=False)
+        console.print(f"{name}: nothing to download; it comes from {settings.source}")
         return
     downloaded = sum(one.downloaded for one in found)
     said = f"{name}: {downloaded} files downloaded, {len(found) - downloaded} were there, below {location.root}"
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    console.print(said, soft_wrap=True)
     terms = f"licence: {settings.licence}; {settings.source}"
-    console.print(terms, style="dim", markup=False, highlight=False, soft_wrap=True)
+    console.print(terms, style="dim", soft_wrap=True)
     see = f"see what is in it: {settings.data_command('stats')}"
-    console.print(see, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    console.print(see, style="yellow", soft_wrap=True)
 
 
 @contextmanager
 def _bars() -> Iterator[Watcher]:
     """Yield somebody who shows a bar for each file under way; without a terminal, only what goes wrong is said."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield _Bars(progress)
 
@@ -104,7 +105,7 @@ class _Bars:
 
     def waits(self, path: str, reason: str) -> None:
         """Say what a file waits for."""
-        self._progress.console.print(f"{path}: {reason}", style="dim", markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(f"{path}: {reason}", style="dim", soft_wrap=True)
 
 
 def _short(path: str) -> str:

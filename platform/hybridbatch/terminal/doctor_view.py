@@ -25,9 +25,7 @@ def run_doctor(home: HomeFolder, data_root: Path, ledger: str | None, tracking: 
                 mark, style = _MARKS[check.state]
                 console.print(Text.assemble((f"{mark} ", style), f"{check.name}: {check.found}"), soft_wrap=True)
                 if check.mend:
-                    console.print(f"    mend: {check.mend}", style="dim", soft_wrap=True, highlight=False)
+                    console.print(f"    mend: {check.mend}", style="dim", soft_wrap=True)
         if as_json:
-            console.print(
-                json.dumps([asdict(check) for check in checks], indent=1), soft_wrap=True, highlight=False, markup=False
-            )
+            console.print(json.dumps([asdict(check) for check in checks], indent=1), soft_wrap=True)
     return int(any(check.state == "failed" for check in checks))

@@ -118,7 +118,7 @@ class LiveTable:
 
     def _say(self, number_: int, text: str) -> None:
         if self._live is None:
-            self.console.print(f"trial {number_:>3}  {text}", highlight=False, soft_wrap=True)
+            self.console.print(f"trial {number_:>3}  {text}", soft_wrap=True)
 
     def _name(self, baseline: str | None, params: dict[str, Any], seed: int) -> str:
         if baseline:

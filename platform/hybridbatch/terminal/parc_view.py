@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from hybridbatch.evaluation.parc import ARMS
 from hybridbatch.report.naming import measure_text
 from hybridbatch.report.parc import ArmAccuracy, ArmDifference, ParcTable
+from hybridbatch.terminal.consoles import headline
 
 _MANY_CUT = 0.01  # share of prompts from which on the reader is told
 _LABELS = {"true": "their true labels", "predicted": "labels that the language model gives them"}
@@ -17,25 +19,25 @@ def print_parc(table: ParcTable, console: Console) -> None:
     """Print the accuracies by language, and what the retriever's neighbours change."""
     data, settings, outcome = table.outcome.data, table.plan.settings, table.outcome
     words = ", ".join(f"{label} {word}" for label, word in zip(data.labels, outcome.words, strict=True))
-    console.print(
-        f"[bold]{data.name}[/]  {table.items:,} items, {len(data.asked[table.languages[0]]):,} pairs a language; pool: "
+    said = (
+        f"{table.items:,} items, {len(data.asked[table.languages[0]]):,} pairs a language; pool: "
         f"{len(data.pool):,} pairs of {data.pool_name} in {settings.pool_language}, of other items; "
         f"{settings.neighbours} each, with {_LABELS[settings.labels]}; "
-        f"chance {measure_text('accuracy', 1 / len(data.labels))}",
-        highlight=False,
+        f"chance {measure_text('accuracy', 1 / len(data.labels))}"
     )
-    console.print(f"[dim]pattern[/] {settings.pattern}  [dim]words[/] {words}", highlight=False)
-    console.print("\naccuracy; ± half of the 95% interval by item", style="dim", highlight=False)
+    console.print(headline(data.name, said))
+    console.print(Text.assemble(("pattern", "dim"), f" {settings.pattern}  ", ("words", "dim"), f" {words}"))
+    console.print("\naccuracy; ± half of the 95% interval by item", style="dim")
     console.print(_accuracies(table), crop=False)
     console.print("\nwhat neighbours change; 95% interval and p by item (Holm over languages)", style="dim")
     console.print(_differences(table), crop=False)
     if outcome.cut > _MANY_CUT * outcome.prompts:
-        console.print(f"\n{outcome.cut:,} of {outcome.prompts:,} prompts had texts that did not fit", highlight=False)
+        console.print(f"\n{outcome.cut:,} of {outcome.prompts:,} prompts had texts that did not fit")
     if data.dropped:
         console.print(f"\n{data.dropped} items of the pool have a premise that is asked about, and were left out")
     console.print()
     for line in table.leakage:
-        console.print(f"leakage: {line}", highlight=False, style="dim")
+        console.print(f"leakage: {line}", style="dim")
 
 
 def _accuracies(table: ParcTable) -> Table:

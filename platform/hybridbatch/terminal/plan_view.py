@@ -12,11 +12,12 @@ from rich.table import Table
 from hybridbatch.report.naming import counted, number
 from hybridbatch.search.preview import Preview
 from hybridbatch.spec.experiment import Experiment
+from hybridbatch.terminal.consoles import headline
 
 
 def print_plan(plan: Preview, experiment: Experiment, console: Console) -> None:
     """Print what a study would do."""
-    console.print(f"[bold]{plan.study}[/]  {experiment.question}", highlight=False)
+    console.print(headline(plan.study, experiment.question))
     _print_data(plan, console)
     _print_trials(plan, experiment, console)
     _print_batches(plan, console)
@@ -24,16 +25,14 @@ def print_plan(plan: Preview, experiment: Experiment, console: Console) -> None:
     console.print(
         f"A full trial: {training['steps']:,} steps of {experiment.batches.size} pairs = {training['pairs']:,} pairs, "
         f"{counted(training['evaluations'], 'evaluation')} on the selection set",
-        highlight=False,
     )
     gpus = f", {counted(resources['gpus'], 'GPU')}" if resources["gpus"] else ""
     console.print(
         f"Resources of a trial: {counted(resources['workers'], 'worker')}, {counted(resources['cpus'], 'CPU')}{gpus}; "
         f"on this machine alone {counted(resources['concurrent'], 'trial')} at a time",
-        highlight=False,
     )
     for statement in plan.leakage:
-        console.print(f"Leakage: {statement}", highlight=False)
+        console.print(f"Leakage: {statement}")
 
 
 def _print_data(plan: Preview, console: Console) -> None:
@@ -79,7 +78,7 @@ def _print_batches(plan: Preview, console: Console) -> None:
 def print_left_out(notes: Iterable[str], console: Console) -> None:
     """Warn of training data that no batch will hold."""
     for note in notes:
-        console.print(f"left out: {note}", style="yellow", highlight=False)
+        console.print(f"left out: {note}", style="yellow")
 
 
 def _languages(one: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from rich.table import Table
 from hybridbatch.evaluation.probe_examples import ProbeSetting
 from hybridbatch.report.layer_probe import LayerAccuracy, ProbeTable
 from hybridbatch.report.naming import measure_text
+from hybridbatch.terminal.consoles import headline
 
 _SETTINGS: dict[ProbeSetting, str] = {
     "mono": "the relevant passage is in the language of the question",
@@ -18,20 +19,19 @@ _SETTINGS: dict[ProbeSetting, str] = {
 def print_probe(table: ProbeTable, console: Console) -> None:
     """Print for each setting the accuracies by layer, with their intervals and the control's."""
     settings, items = table.plan.settings, table.task.items
-    console.print(
-        f"[bold]{table.dataset}[/]  {settings.passages} passages, others in {settings.negatives.replace('-', ' ')}; "
+    said = (
+        f"{settings.passages} passages, others in {settings.negatives.replace('-', ' ')}; "
         f"{items['training']:,} + {items['validation']:,} items train, {items['test']:,} test; seed {settings.seed}; "
-        f"chance {measure_text('accuracy', table.chance)}",
-        highlight=False,
+        f"chance {measure_text('accuracy', table.chance)}"
     )
+    console.print(headline(table.dataset, said))
     for setting in table.settings:
-        console.print(
-            f"\n[bold]{setting}[/]  accuracy, {_SETTINGS[setting]}; ± half of the 95% interval", highlight=False
-        )
+        said = f"accuracy, {_SETTINGS[setting]}; ± half of the 95% interval"
+        console.print(headline(setting, said, before="\n"))
         console.print(_layers(table, setting), crop=False)
     console.print("\nlayer 0 is the embedding output; control: the same probe on labels drawn at random", style="dim")
     for line in table.leakage:
-        console.print(f"leakage: {line}", highlight=False, style="dim")
+        console.print(f"leakage: {line}", style="dim")
 
 
 def _layers(table: ProbeTable, setting: ProbeSetting) -> Table:

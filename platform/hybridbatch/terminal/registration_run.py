@@ -50,4 +50,4 @@ def print_registered(done: RegisteredVersion, address: str, console: Console) ->
         f"load it with MLFLOW_TRACKING_URI={address}: mlflow.sentence_transformers.load_model({done.uri!r})",
     )
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from hybridbatch.report.naming import measure_name, measure_text
 from hybridbatch.spec.trial import DatasetResult
+from hybridbatch.terminal.consoles import headline
 
 _SETTINGS = ("mono", "cross", "multi")
 
@@ -24,23 +25,20 @@ def result_json(result: DatasetResult) -> dict[str, Any]:
 
 def print_result(result: DatasetResult, console: Console, cells: bool) -> None:
     """Print the headline measures, and with ``cells`` mAP and language of the best answer by pair of languages."""
-    console.print(
-        f"[bold]{result.dataset}[/]  {result.questions:,} questions, {result.candidates:,} candidates, "
-        f"{result.seconds:.1f} s",
-        highlight=False,
-    )
+    said = f"{result.questions:,} questions, {result.candidates:,} candidates, {result.seconds:.1f} s"
+    console.print(headline(result.dataset, said))
     ranking = dict.fromkeys(name.rsplit("_", 1)[0] for name in result.summary if name.endswith(_SETTINGS))
     if ranking:
         console.print(_setting_table(result.summary, list(ranking)))
     for name, value in result.summary.items():
         if not name.endswith(_SETTINGS):
-            console.print(f"{measure_name(name)}: {measure_text(name, value)}", highlight=False)
+            console.print(f"{measure_name(name)}: {measure_text(name, value)}")
     if cells:
         # not as titles of the tables: with few languages those are narrow, and would wrap them
-        console.print("\n[i]mAP: question language down, answer language across; dist: rank distance[/]")
+        console.print("\nmAP: question language down, answer language across; dist: rank distance", style="italic")
         console.print(_cell_table(result))
     if cells and result.answer_languages:
-        console.print("\n[i]best answer in the pool: question language down, share by its language across[/]")
+        console.print("\nbest answer in the pool: question language down, share by its language across", style="italic")
         console.print(_answer_table(result.answer_languages))
 
 

@@ -9,29 +9,28 @@ from hybridbatch.evaluation.perturbed_task import ALL
 from hybridbatch.report.naming import measure_name, measure_text
 from hybridbatch.report.robustness import Point, RobustnessTable
 from hybridbatch.report.robustness_page import reading
+from hybridbatch.terminal.consoles import headline
 
 
 def print_robustness(table: RobustnessTable, console: Console) -> None:
     """Print for each perturbation the measures against strength, and the first of them by language."""
     plan, first = table.plan, table.first
     seeds = f"seed {plan.seeds[0]}" if len(plan.seeds) == 1 else f"mean of {len(plan.seeds)} seeds"
-    console.print(
-        f"[bold]{first.dataset}[/]  {first.questions:,} questions, {first.candidates:,} candidates, "
-        f"{plan.side} perturbed, {seeds}",
-        highlight=False,
-    )
+    said = f"{first.questions:,} questions, {first.candidates:,} candidates, {plan.side} perturbed, {seeds}"
+    console.print(headline(first.dataset, said))
     for perturbation in plan.perturbations:
         kind = perturbation.kind
-        console.print(f"\n[bold]{kind}[/]  {perturbation.description}", highlight=False)
+        console.print(headline(kind, perturbation.description, before="\n"))
         console.print(_measures(table, kind), crop=False)
         if table.measures and len(table.languages) > 1:
-            console.print(f"\n[i]{measure_name(table.measures[0])} by language of the question, and what is lost[/]")
+            said = f"\n{measure_name(table.measures[0])} by language of the question, and what is lost"
+            console.print(said, style="italic")
             console.print(_languages(table, kind), crop=False)
         if unaffected := table.unaffected(kind):
-            console.print(f"nothing was changed in: {', '.join(unaffected)}", highlight=False)
+            console.print(f"nothing was changed in: {', '.join(unaffected)}")
     console.print()
     for line in table.leakage:
-        console.print(f"leakage: {line}", highlight=False, style="dim")
+        console.print(f"leakage: {line}", style="dim")
 
 
 def _measures(table: RobustnessTable, kind: str) -> Table:

@@ -50,7 +50,6 @@ def print_search(found: CorpusResult, console: Console) -> None:
     console.print(
         f"searching a shard adds at most {found.memory_bound / _MEGABYTE:.0f} MB to a process, however large it is; "
         f"{found.encoded:,} texts were encoded, the others were there",
-        highlight=False,
     )
     if found.indices:
         recalls = list(found.indices[0].recall)
@@ -63,7 +62,7 @@ def print_search(found: CorpusResult, console: Console) -> None:
                 f"{index.search_seconds:.2f}",
                 f"{index.index_bytes / _MEGABYTE:.1f}",
             )
-        console.print("\n[i]recall against the exact lists; seconds and memory of all shards together[/]")
+        console.print("\nrecall against the exact lists; seconds and memory of all shards together", style="italic")
         console.print(table)
 
 

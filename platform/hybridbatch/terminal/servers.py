@@ -88,7 +88,7 @@ def serve(home: HomeFolder, mlflow_port: int, optuna_port: int, console: Console
                         _check(pages, servers, log)
                         time.sleep(_GLANCE)
                 for page in pages:
-                    console.print(f"{page.name:<17} http://{_HOST}:{page.port}", highlight=False)
+                    console.print(f"{page.name:<17} http://{_HOST}:{page.port}")
                 console.print("Ctrl-C ends both", style="dim")
                 while True:
                     _check(pages, servers, log)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from hybridbatch.foundation.errors import HybridBatchError
 from hybridbatch.report.collect import collect
@@ -13,6 +14,7 @@ from hybridbatch.report.naming import measure_name, measure_text, number
 from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.session import ledger_url, load_study
 from hybridbatch.spec.folders import HomeFolder
+from hybridbatch.terminal.consoles import headline
 from hybridbatch.terminal.next_step import resume_command
 from hybridbatch.training.progress import read_progress
 
@@ -69,29 +71,27 @@ def print_states(states: list[dict[str, Any]], home: HomeFolder, console: Consol
     """Print what :func:`all_states` returns."""
     for state in states:
         if "error" in state:
-            console.print(f"[bold]{state['study']}[/]  [red]cannot be read[/]", highlight=False)
-            console.print(state["error"], markup=False, highlight=False)
+            console.print(Text.assemble((state["study"], "bold"), ("  cannot be read", "red")))
+            console.print(state["error"])
         else:
             print_status(state, console)
     if not states:
-        console.print(f"no study in {home.path}; `hybridbatch run FILE` makes one", markup=False, highlight=False)
+        console.print(f"no study in {home.path}; `hybridbatch run FILE` makes one")
 
 
 def print_status(state: dict[str, Any], console: Console) -> None:
     """Print what :func:`study_status` returns."""
     counts = ", ".join(f"{count} {name}" for name, count in state["trials"].items() if count)
-    console.print(f"[bold]{state['study']}[/]  {counts or 'no trials'}", highlight=False)
+    console.print(headline(state["study"], counts or "no trials"))
     for trial in state["running"]:
-        console.print(
-            f"trial {trial['number']}: {trial['phase']}, step {trial['step']} of {trial['steps']}", highlight=False
-        )
+        console.print(f"trial {trial['number']}: {trial['phase']}, step {trial['step']} of {trial['steps']}")
     best = state["best"]
     if best:
         values = ", ".join(
             f"{measure_name(name)} {measure_text(name, value)}" for name, value in best["values"].items()
         )
         what = best["baseline"] or "  ".join(f"{path}={number(value)}" for path, value in best["params"].items())
-        console.print(f"best: trial {best['number']} ({what}): {values}", highlight=False)
+        console.print(f"best: trial {best['number']} ({what}): {values}")
     if state["trials"]["waiting"] and not state["trials"]["running"]:
         resume = resume_command(HomeFolder(Path(state["home"])), state["study"])
-        console.print(f"go on with: {resume}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"go on with: {resume}", style="yellow", soft_wrap=True)

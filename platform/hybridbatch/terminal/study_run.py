@@ -15,6 +15,7 @@ from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.sources import DataLocation
 from hybridbatch.terminal.chatter import quiet_terminal
+from hybridbatch.terminal.consoles import headline
 from hybridbatch.terminal.live_table import LiveTable
 from hybridbatch.terminal.next_step import command, resume_command
 from hybridbatch.terminal.plan_view import print_left_out
@@ -46,7 +47,7 @@ def run_study(
     """
     log = home.logs / f"{experiment.name}.log"
     with quiet_terminal(log, verbose) as console, stopping_cleanly():
-        console.print(f"[bold]{experiment.name}[/]  {experiment.question}", highlight=False)
+        console.print(headline(experiment.name, experiment.question))
         table = LiveTable(experiment, console)
         device = local_device(experiment.resources) if local else None
         new = not home.study(experiment.name).experiment.exists()
@@ -92,7 +93,7 @@ def _drive(session: StudySession, device: str | None, address: str | None) -> No
 
 def _print(console: Console, text: str, style: str | None = None) -> None:
     """Print a line as it is: a command that is cut in two cannot be pasted."""
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print(text, style=style, soft_wrap=True)
 
 
 def _closing_words(session: StudySession, console: Console, log: Path, interrupted: bool, resume: str) -> int:
