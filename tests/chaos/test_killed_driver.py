@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
@@ -31,6 +31,7 @@ CHANGES = {
     "search.pruner": {"kind": "asha", "minimum_steps": 50, "reduction": 2},
 }
 PLANNED = 5
+_STARTED: list[subprocess.Popen[str]] = []
 PATIENCE = 180.0  # seconds; on a calm machine a fraction of it is needed
 
 
@@ -41,7 +42,7 @@ def command(*arguments: str) -> list[str]:
 def start(arguments: list[str], data: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "HYBRIDBATCH_DATA": str(data), "COLUMNS": "200"}
     environment.pop("RAY_ADDRESS", None)
-    return subprocess.Popen(
+    driver = subprocess.Popen(
         arguments,
         env=environment,
         stdout=subprocess.PIPE,
@@ -49,6 +50,17 @@ def start(arguments: list[str], data: Path) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,  # a process group of its own, which can be killed whole
     )
+    _STARTED.append(driver)
+    return driver
+
+
+@pytest.fixture(autouse=True)
+def no_driver_outlives_its_test() -> Iterator[None]:
+    yield
+    while _STARTED:
+        driver = _STARTED.pop()
+        if driver.poll() is None:
+            kill_whole(driver)
 
 
 def wait_until(happened: Callable[[], bool], driver: subprocess.Popen[str]) -> None:
@@ -170,7 +182,9 @@ def test_a_driver_killed_inside_a_stage_goes_on_inside_it(home: HomeFolder, smal
     assert progress is not None
     assert (progress.phase, progress.steps) == ("adapting", 400)
     kill_whole(driver)
-    (checkpoint,) = [int(one.name.removeprefix("step-")) for one in stages.glob("*.making/checkpoints/step-*")][-1:]
+    checkpoint = max(int(one.name.removeprefix("step-")) for one in stages.glob("*.making/checkpoints/step-*"))
+    (told,) = stages.glob("*.making/progress.json")
+    told.unlink()  # it may lag behind the checkpoint
 
     resumed = start(command("resume", "small", *options), small_data)
     first: list[int] = []

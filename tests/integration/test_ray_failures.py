@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import psutil
@@ -33,10 +34,11 @@ CHANGES = {
 def kill(*titles: str) -> None:
     """Kill a process of this test's Ray instance whose title starts so, without notice."""
     for process in psutil.Process().children(recursive=True):
-        if "".join(process.cmdline()[:1]).startswith(titles):
-            process.kill()
-            process.wait(10)
-            return
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that ended by itself meanwhile
+            if "".join(process.cmdline()[:1]).startswith(titles):
+                process.kill()
+                process.wait(10)
+                return
     raise AssertionError(f"no process is called {titles}")
 
 

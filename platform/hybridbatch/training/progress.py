@@ -51,8 +51,9 @@ class ProgressFile:
         return self._now
 
     def update(self, *, force: bool = False, **changes: object) -> None:
-        """Take note of changes, and write them when the last write is long enough ago."""
-        self._now = self._now.model_copy(update={**changes, "updated": time.time()})
+        """Take note of changes; write them at once in a new phase, else when the last write is long enough ago."""
+        before, self._now = self._now, self._now.model_copy(update={**changes, "updated": time.time()})
+        force = force or self._now.phase != before.phase
         if self._active and (force or self._now.updated - self._written > _INTERVAL):
             atomic.write_text(self._file, self._now.model_dump_json() + "\n", durable=False)
             self._written = self._now.updated
