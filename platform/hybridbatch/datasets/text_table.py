@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybridbatch.datasets.arrow_cache import text_column
 from hybridbatch.datasets.text_lists import as_text_lists, check_list_type, check_texts, list_column
-from hybridbatch.foundation.errors import UserError, did_you_mean, one_of
+from hybridbatch.foundation.errors import UserError, did_you_mean, first_line, one_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -156,7 +156,7 @@ def _readable_parquet(file: Path) -> Iterator[None]:
         raise UserError(
             "not a readable parquet file",
             file=file,
-            seen=str(error).splitlines()[0],
+            seen=first_line(error),
             allowed="a whole parquet file",
             remedy="write or fetch the file again: it may have been cut off",
         ) from error

@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import ValidationError, field_validator
+from pydantic import AfterValidator, ValidationError
 
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.spec.remote_files import RemoteFile
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 
 OWN_FILE = "the user's own file"
+
+
+def _each_once(languages: tuple[str, ...]) -> tuple[str, ...]:
+    if not languages or len(set(languages)) < len(languages):
+        raise ValueError(f"languages must be named, each once, but got {list(languages)}")
+    return languages
+
+
+Languages = Annotated[tuple[str, ...], AfterValidator(_each_once)]
+"""Languages to use, at least one, in the order given."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +66,7 @@ class SourceSettings(Settings):
     """
 
     dataset: str
-    languages: tuple[str, ...] | None = None
-
-    @field_validator("languages")
-    @classmethod
-    def _distinct(cls, languages: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if languages is not None and (not languages or len(set(languages)) < len(languages)):
-            raise ValueError(f"languages must be named, each once, but got {list(languages)}")
-        return languages
+    languages: Languages | None = None
 
     description: ClassVar[str]
     source: ClassVar[str]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from hybridbatch.foundation.errors import OneWorkerError, UserError
+from hybridbatch.foundation.errors import OneWorkerError, UserError, first_line
 from hybridbatch.spec.settings import Settings
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def memory_of(place: str) -> Iterator[None]:
         raise OneWorkerError(
             "texts of this arm do not fit into the accelerator's memory",
             path=place,
-            seen=str(error).splitlines()[0],
+            seen=first_line(error),
             remedy="make training.chunk_tokens smaller, or the arm's batch or texts",
         ) from error
 

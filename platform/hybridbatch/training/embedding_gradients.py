@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridbatch.backbones.encoders.packing import Packing
-from hybridbatch.foundation.errors import OneWorkerError
+from hybridbatch.foundation.errors import OneWorkerError, first_line
 from hybridbatch.training.text_passes import TextPass, parts_of
 
 LossOfEmbeddings = Callable[[Tensor], Tensor]
@@ -111,7 +111,7 @@ class EmbeddingGradients:
             try:
                 return work()
             except torch.OutOfMemoryError as error:
-                reason = str(error).splitlines()[0]
+                reason = first_line(error)
             self._halve(passes, reason)  # outside the handler: the error holds on to what did not fit
 
     def _halve(self, passes: Sequence[TextPass], reason: str) -> None:

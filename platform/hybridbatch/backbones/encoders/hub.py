@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hybridbatch.backbones.encoders.model_files import MODULES, OLD_WEIGHTS, WEIGHTS, modules, transformer_folder
-from hybridbatch.foundation.errors import HybridBatchError, UserError
+from hybridbatch.foundation.errors import HybridBatchError, UserError, first_line
 
 _log = logging.getLogger(__name__)
 _DESCRIPTION = ("*.json", "*.txt", "*.model", "*.bpe", "*.codes", "*.jinja")  # settings and vocabularies
@@ -83,11 +83,10 @@ def readable_loading_errors(name: str, part: str) -> Iterator[None]:
         raise
     except Exception as error:  # of any kind: `config.json: []` is an AttributeError
         local = Path(name).expanduser().exists()
-        said = str(error).strip()
         raise UserError(
             f"the {part} cannot be loaded",
             file=name,
-            seen=_PICKLED if _HAS_CODE in said else said.splitlines()[0] if said else type(error).__name__,
+            seen=_PICKLED if _HAS_CODE in str(error) else first_line(error),
             allowed="a folder or hub name with config.json, a tokenizer and safetensors weights",
             remedy="check the files of the folder"
             if local

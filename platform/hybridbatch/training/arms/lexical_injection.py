@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from hybridbatch.augmentation.dictionary import PIVOT
 from hybridbatch.backbones.backbone import BackboneSettings
 from hybridbatch.datasets.unchanged_files import unchanged_fingerprint
 from hybridbatch.foundation.registries import ARMS
+from hybridbatch.spec.sources import Languages
 from hybridbatch.training.arm import Arm, ArmContext, Stage
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class LexicalInjection(Arm):
     keeps_to_the_corpus: ClassVar[bool] = True  # a stage is over before the vocabulary is trimmed
 
     dictionary: Annotated[str, Field(min_length=1)] = "dictionaries/english_to_many.parquet"
-    languages: tuple[str, ...] | None = None
+    languages: Languages | None = None
     pairs: Count = 623
     held_out: Annotated[int, Field(ge=2)] = 63
     layer: Count | None = None
@@ -68,13 +69,6 @@ class LexicalInjection(Arm):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-4
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.1
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-
-    @field_validator("languages")
-    @classmethod
-    def _distinct(cls, languages: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if languages is not None and (not languages or len(set(languages)) < len(languages)):
-            raise ValueError(f"languages must be named, each once, but got {list(languages)}")
-        return languages
 
     def check(self, experiment: Experiment, data: TrialData, location: DataLocation) -> None:
         """Look whether the backbone has the layer and the attention, and the dictionary words enough.
