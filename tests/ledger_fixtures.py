@@ -9,7 +9,8 @@ from typing import Any
 import optuna
 import pytest
 
-from hybridbatch.search.ledger import Assignment, Ledger
+from hybridbatch.search.assignment import Assignment
+from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.storage import open_storage
 
 TEMPERATURE, RATE = "loss.temperature", "training.learning_rate"

@@ -12,7 +12,7 @@ from tests.small_study import experiment
 from tests.study_fixtures import VARIED, Watcher, content, figures
 
 from hybridbatch.foundation.errors import StoreError
-from hybridbatch.search.ledger import Counts
+from hybridbatch.search.assignment import Counts
 from hybridbatch.search.local import run_local
 from hybridbatch.search.ownership import Owner
 from hybridbatch.search.session import StudySession, load_study

@@ -15,10 +15,12 @@ from tests.study_fixtures import Watcher, content
 from tests.tiny_trial import Rungs, make_workshop, spec_of
 
 from hybridbatch.foundation.errors import ConflictError
-from hybridbatch.search.ledger import LEASE, MEASURES, PLANNED, REASON, RUNGS, VERDICTS, Counts
+from hybridbatch.search.assignment import Counts
+from hybridbatch.search.ledger import LEASE, MEASURES, PLANNED, REASON
 from hybridbatch.search.local import run_local
 from hybridbatch.search.ownership import Owner, lease
 from hybridbatch.search.session import StudySession
+from hybridbatch.search.verdicts import RUNGS, VERDICTS
 from hybridbatch.spec.folders import HomeFolder, TrialFolder
 from hybridbatch.spec.trial import Rung
 from hybridbatch.tracking.store import TrackingStore, runs_by_trial

@@ -13,9 +13,10 @@ from tests.study_fixtures import Watcher, figures
 
 from hybridbatch.cluster.driver import run_on_ray
 from hybridbatch.foundation.errors import UserError
-from hybridbatch.search.ledger import Counts
+from hybridbatch.search.assignment import Counts
 from hybridbatch.search.local import run_local
 from hybridbatch.search.session import StudySession
+from hybridbatch.spec.attempts import repeated_steps
 from hybridbatch.spec.folders import HomeFolder, TrialFolder
 from hybridbatch.spec.trial import Rung, TrialSpec
 
@@ -71,7 +72,7 @@ class Havoc(Watcher):
 def test_killed_processes_change_no_figure_and_a_damaged_checkpoint_stops_the_study(
     home: HomeFolder, small_data: Path, cluster: Path, tmp_path: Path
 ) -> None:
-    two_workers, havoc = experiment({**CHANGES, "resources": {"workers": 2, "restarts": 1}}), Havoc()
+    two_workers, havoc = experiment({**CHANGES, "resources": {"workers": 2}}), Havoc()
     session = StudySession(two_workers, home, small_data, None, havoc)
     with pytest.raises(UserError, match="this checkpoint is damaged") as refused:
         run_on_ray(session)
@@ -79,14 +80,28 @@ def test_killed_processes_change_no_figure_and_a_damaged_checkpoint_stops_the_st
     assert Path(str(refused.value.file)) == havoc.damaged
     assert havoc.to_kill == {}
     # The workers that Ray Train starts again take their trial by themselves, a fresh group gets it from the driver.
-    assert havoc.numbers("started") == [0, 1, 1, 2, 2, 3]
+    assert havoc.numbers("started") == [0, 1, 2, 2, 3]
     assert havoc.numbers("finished") == [0, 1, 2]
     assert session.counts() == Counts(complete=3, pruned=0, failed=0, running=0, waiting=1)
+    check_attempts(session)
     calm, worker, actor = ({**one, "baseline": None} for one in figures(session.folder).values())
     assert worker == calm, "a killed worker changed the figures"
     assert actor == calm, "a killed actor changed the figures"
     assert [step for step, _, _ in calm["rungs"]] == [10, 20, 30, 40, 50]
     check_one_worker_gives_the_same(session, small_data, tmp_path)
+
+
+def check_attempts(session: StudySession) -> None:
+    """Check that each interruption stands in the ledger and in the folder, with its cause and its steps."""
+    worker = session.ledger.attempts_at(1)
+    assert [one.cause for one in worker] == ["worker_lost", "worker_lost", "finished"]
+    assert [one.first_step for one in worker] == [0, 20, 30], "each goes on from the checkpoint before the verdict"
+    assert all((one.last_step or 0) >= 20 and one.detail for one in worker[:2])
+    assert repeated_steps(worker) <= 2 * 10, "at most from one checkpoint to the next"
+    actor = session.ledger.attempts_at(2)
+    assert [one.cause for one in actor] == ["worker_lost", "finished"]
+    assert session.folder.trial(1).read_attempts() == worker
+    assert [one.cause for one in session.ledger.attempts_at(3)] == ["stopped"], "the user mends it and resumes"
 
 
 def check_one_worker_gives_the_same(two: StudySession, data: Path, folder: Path) -> None:

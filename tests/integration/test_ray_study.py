@@ -11,7 +11,7 @@ from tests.study_fixtures import Watcher, figures
 
 from hybridbatch.cluster.driver import run_on_ray
 from hybridbatch.foundation.errors import UserError
-from hybridbatch.search.ledger import Counts
+from hybridbatch.search.assignment import Counts
 from hybridbatch.search.local import run_local
 from hybridbatch.search.session import StudySession
 from hybridbatch.spec.experiment import Experiment

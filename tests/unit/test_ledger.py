@@ -19,7 +19,8 @@ from tests.small_study import experiment, result, rung
 
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search import ownership
-from hybridbatch.search.ledger import LEASE, Counts, Ledger
+from hybridbatch.search.assignment import Counts
+from hybridbatch.search.ledger import LEASE, Ledger
 from hybridbatch.search.ownership import Owner
 from hybridbatch.search.planned import planned_trials
 

@@ -66,6 +66,7 @@ def _tune(session: StudySession, scratch: Path) -> None:
         def stop_all(self) -> bool:
             return faults.first is not None
 
+    searcher = LedgerSearcher(session, faults)
     reclaimer = ray.remote(num_cpus=0, max_concurrency=1000)(Reclaimer).remote()
     trainable = tune.with_parameters(WarmTrial, reclaimer=reclaimer)
     tuner = tune.Tuner(
@@ -74,8 +75,8 @@ def _tune(session: StudySession, scratch: Path) -> None:
             num_samples=-1,
             max_concurrent_trials=concurrent_trials(session.experiment.resources),
             reuse_actors=True,
-            search_alg=LedgerSearcher(session, faults),
-            scheduler=LedgerScheduler(session, faults),
+            search_alg=searcher,
+            scheduler=LedgerScheduler(searcher),
         ),
         run_config=tune.RunConfig(
             name=session.folder.name, storage_path=str(scratch), verbose=0, stop=StopOnFault(), log_to_file=False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -10,6 +11,7 @@ from ray.tune.search import Searcher
 
 from hybridbatch.foundation.errors import HybridBatchError, StoreError
 from hybridbatch.search.session import StudySession
+from hybridbatch.spec.attempts import Cause
 from hybridbatch.spec.trial import Rung
 
 _ASK_AGAIN = 1.0  # seconds before an empty ledger is asked again
@@ -33,7 +35,8 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         super().__init__(metric="training_iteration", mode="max")  # Tune wants one; nothing here reads it
         self.session, self.faults = session, faults
         self.numbers: dict[str, int] = {}
-        self.attempts: dict[int, int] = {}
+        self._interruptions: Counter[tuple[int, Cause]] = Counter()
+        self._given_up: dict[int, tuple[Cause, str | None]] = {}
         self._empty_until = 0.0
 
     def suggest(self, trial_id: str) -> Any:
@@ -73,27 +76,56 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
             if outcome is not None:
                 self.session.finish(outcome)
                 return
-            self.session.ledger.release(number)
             self._empty_until = 0.0
             lost = (result or {}).get("lost")
-            if error or lost:
-                self._count_attempt(number, lost)
+            if number in self._given_up:
+                self._give_up(number, *self._given_up.pop(number))
+            elif error or lost:
+                self._lost_group(number, lost)
+            else:
+                self.session.release(number)
         except HybridBatchError as fault:
             self.faults.note(fault)
 
-    def _count_attempt(self, number: int, why: str | None) -> None:
-        self.attempts[number] = self.attempts.get(number, 0) + 1
-        most = self.session.experiment.resources.restarts
-        if self.attempts[number] > most:
-            self.faults.note(
-                StoreError(
-                    f"trial {number} lost its worker group {self.attempts[number]} times",
-                    path="resources.restarts",
-                    seen=why or most,
-                    allowed=f"a group that lives, in {most + 1} attempts",
-                    remedy=f"look into {self.session.home.logs} and Ray's logs, then run `hybridbatch resume`",
-                )
-            )
+    def interrupted(self, number: int, cause: Cause, detail: str | None) -> bool:
+        """Record that the workers of a trial were interrupted; return whether others may go on with it here."""
+        if not self.session.interrupt(number, cause, detail):  # in other hands
+            return False
+        if self._is_too_often(number, cause):
+            self._given_up[number] = (cause, detail)
+            return False
+        return True
+
+    def _lost_group(self, number: int, why: str | None) -> None:
+        """Give back a trial whose group is no more, unless that was too often."""
+        self.session.release(number, "worker_lost", why)
+        if self._is_too_often(number, "worker_lost"):
+            self.faults.note(self._too_often(number, "worker_lost", why))
+
+    def _give_up(self, number: int, cause: Cause, detail: str | None) -> None:
+        if cause == "out_of_memory":
+            self.session.fail(number, f"its workers ran out of memory: {detail}")
+        else:
+            self.session.release(number)
+            self.faults.note(self._too_often(number, cause, detail))
+
+    def _is_too_often(self, number: int, cause: Cause) -> bool:
+        """Count an interruption; return whether it is one too many.
+
+        What happened under other drivers does not count: whoever resumes a study has mended something.
+        """
+        self._interruptions[number, cause] += 1
+        allowed: int | None = getattr(self.session.experiment.resources.retries, cause)
+        return allowed is not None and self._interruptions[number, cause] > allowed
+
+    def _too_often(self, number: int, cause: Cause, detail: str | None) -> StoreError:
+        return StoreError(
+            f"trial {number} lost its workers too often",
+            path=f"resources.retries.{cause}",
+            seen=detail,
+            allowed=f"{getattr(self.session.experiment.resources.retries, cause)} times under one driver",
+            remedy=f"look into {self.session.home.logs} and Ray's logs, then run `hybridbatch resume`",
+        )
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the ledger is the only truth."""
@@ -106,14 +138,17 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
 
 
 class LedgerScheduler(FIFOScheduler):  # type: ignore[misc]
-    """Brings rungs to the ledger and its verdicts back; a trial that is not to go on ends by itself."""
+    """Brings rungs and interruptions to the ledger and its verdicts back.
 
-    def __init__(self, session: StudySession, faults: Faults) -> None:
+    A trial that is not to go on after a rung ends by itself.
+    """
+
+    def __init__(self, searcher: LedgerSearcher) -> None:
         super().__init__()
-        self.session, self.faults = session, faults
+        self.searcher, self.session, self.faults = searcher, searcher.session, searcher.faults
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Decide on a rung."""
+        """Decide on a rung, or on going on after an interruption."""
         try:
             if "rung" in result:
                 rung = Rung.model_validate_json(result["rung"])
@@ -121,6 +156,10 @@ class LedgerScheduler(FIFOScheduler):  # type: ignore[misc]
                 if goes_on is None:  # in other hands: what waits for a verdict here learns it from the next trial
                     return str(TrialScheduler.STOP)
                 result["mailbox"].decide.remote(rung.step, goes_on)
+            if "interrupted" in result and not self.searcher.interrupted(
+                trial.config["number"], *result["interrupted"]
+            ):
+                return str(TrialScheduler.STOP)
         except HybridBatchError as error:
             self.faults.note(error)
             return str(TrialScheduler.STOP)

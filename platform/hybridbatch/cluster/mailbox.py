@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hybridbatch.spec.attempts import Cause
 
 
 class Mailbox:
@@ -16,6 +19,10 @@ class Mailbox:
     def __init__(self) -> None:
         self.job: dict[str, Any] | None = None
         self.version = 0
+        self.unfinished = False
+        self.arrivals = 0
+        self.told_of_interruption = False
+        self.notice = False
         self.closed = False
         self.lost: str | None = None
         self.verdicts: dict[int, bool] = {}
@@ -28,6 +35,7 @@ class Mailbox:
         async with self.changed:
             self.job, self.version = job, self.version + 1
             self.verdicts, self.reported, self.events = {}, set(), asyncio.Queue()
+            self.unfinished, self.told_of_interruption = True, False
             if self.lost is not None:
                 await self.events.put({"lost": self.lost})
             self.changed.notify_all()
@@ -65,7 +73,25 @@ class Mailbox:
     async def say(self, version: int, event: dict[str, Any]) -> None:
         """Say that the trial is finished, or what the user has to mend."""
         if version == self.version:
+            self.unfinished = False
             await self.events.put(event)
+
+    async def interrupted(self, cause: Cause, detail: str | None) -> None:
+        """Say that the workers ended in the middle of a trial, which others are about to go on with."""
+        if self.unfinished and not self.told_of_interruption:
+            self.told_of_interruption = True
+            await self.events.put({"interrupted": (cause, detail)})
+
+    async def noticed(self) -> None:
+        """Say that a machine of the group is about to be taken away."""
+        self.notice = True
+
+    async def arrived(self) -> None:
+        """Say that the workers of the group have started, or started again."""
+        self.arrivals += 1
+        if self.arrivals > 1:  # Ray Train tells of no error when it ended the group itself, at the end of a notice
+            await self.interrupted(*(("preempted", None) if self.notice else ("worker_lost", None)))
+        self.told_of_interruption = self.notice = False
 
     async def give_up(self, why: str) -> None:
         """Say that the group is no more: this ends the current trial and every later one."""

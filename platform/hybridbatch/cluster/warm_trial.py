@@ -15,9 +15,11 @@ from typing import Any
 import ray
 from ray import tune
 
+from hybridbatch.cluster.interruptions import TellInterruptions
 from hybridbatch.cluster.mailbox import Mailbox
 from hybridbatch.cluster.worker_loop import serve_trials
 
+_STARTS = 3  # how often a group that cannot start is tried again; nodes may go while it is being placed
 _END_SECONDS = 60  # for an idle group to end: its processes close a store and a process group
 
 
@@ -68,7 +70,9 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
                 run_config=RunConfig(
                     name=f"group-{os.getpid()}",
                     storage_path=folder,
-                    failure_config=FailureConfig(max_failures=resources["restarts"]),
+                    # The ledger counts, by trial and by cause. What Ray Train counts is a group that cannot start.
+                    failure_config=FailureConfig(max_failures=-1, controller_failure_limit=_STARTS),
+                    callbacks=[TellInterruptions(mailbox)],
                 ),
             )
             try:
@@ -81,10 +85,13 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         ray.get(self.mailbox.hand_over.remote({"study": config["study"], "number": config["number"]}))
 
     def step(self) -> dict[str, Any]:
-        """Return the next event of the trial: a rung (with the mailbox that waits for the verdict), or the end."""
+        """Return the next event of the trial.
+
+        A rung (with the mailbox that waits for the verdict), an interruption of its workers, or the end.
+        """
         event = ray.get(self.mailbox.next_event.remote())
         self.lost = "lost" in event
-        done = "rung" not in event
+        done = not event.keys() & {"rung", "interrupted"}
         self.idle = done
         return {**event, "mailbox": self.mailbox, "done": done}
 

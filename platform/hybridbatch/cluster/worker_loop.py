@@ -51,6 +51,7 @@ def serve_trials(config: dict[str, Any]) -> None:
     seen = 0
     if ray.train.get_context().get_world_rank() == 0:
         config["reclaimer"].watch.remote(mailbox, ray.util.get_current_placement_group())
+        ray.get(mailbox.arrived.remote())
     while (given := ray.get(mailbox.next_job.remote(seen))) is not None:
         seen, job = given
         try:

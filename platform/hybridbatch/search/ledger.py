@@ -11,7 +11,6 @@ import logging
 import math
 import threading
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import optuna
@@ -19,59 +18,28 @@ from optuna.trial import TrialState
 
 from hybridbatch.foundation import fingerprint
 from hybridbatch.foundation.errors import UserError
+from hybridbatch.search import attempts
+from hybridbatch.search.assignment import Assignment, Begun, Counts
 from hybridbatch.search.distributions import contains, space_to_optuna
 from hybridbatch.search.ownership import LEASE_SECONDS, Owner, has_lapsed, lease
 from hybridbatch.search.planned import planned_trials, resolve
 from hybridbatch.search.seeded_sampler import SeededSampler
 from hybridbatch.search.storage import exclusive, open_storage, readable_store_errors
+from hybridbatch.search.verdicts import RungRecord
+from hybridbatch.spec.attempts import Attempts, Cause
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.trial import Rung, TrialResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from optuna.trial import FrozenTrial
 
-EXPERIMENT, PLANNED, LEASE, BASELINE, RUNGS, VERDICTS, REASON, MEASURES = (
-    "experiment",
-    "planned",
-    "lease",
-    "baseline",
-    "rungs",
-    "verdicts",
-    "reason",
-    "measures",
-)
+# Names of user attributes, of the study and of its trials.
+EXPERIMENT, PLANNED = "experiment", "planned"
+LEASE, BASELINE, REASON, MEASURES = "lease", "baseline", "reason", "measures"
 _log = logging.getLogger(__name__)
 _TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A trial to run.
-
-    Attributes:
-        number: Its identity.
-        params: What the search chose, by dotted path.
-        baseline: Name of the baseline it replicates, or None.
-        experiment: The experiment with all that in place; what is wrong with it if it can be none.
-    """
-
-    number: int
-    params: dict[str, Any]
-    baseline: str | None
-    experiment: Experiment | UserError
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Trials by state; their sum is what is planned."""
-
-    complete: int
-    pruned: int
-    failed: int
-    running: int
-    waiting: int
 
 
 class Ledger:
@@ -95,6 +63,7 @@ class Ledger:
         self.plan = planned_trials(experiment)
         self._database = open_storage(url)
         self.storage = optuna.storages.get_storage(self._database)  # as Optuna's study would: with a cache
+        self._rungs = RungRecord(experiment, self.plan, self.storage, self._trials)
         with readable_store_errors(url), exclusive(self._database, self.name):
             self.study = optuna.create_study(
                 study_name=self.name,
@@ -131,13 +100,13 @@ class Ledger:
                 remedy="give the changed experiment another name, or use another --home",
             )
 
-    def next_assignment(self, begun: Callable[[int], dict[str, Any] | None] = lambda number: None) -> Assignment | None:
+    def next_assignment(self, begun: Callable[[int], Begun] = lambda number: Begun()) -> Assignment | None:
         """Return a trial to run, or None when all are finished or in other hands.
 
         First come trials that nobody works on any more, then new ones.
 
         Args:
-            begun: Tells what the search chose for a trial that was begun under a ledger that is gone, else None.
+            begun: Tells what the folder of a trial knows of it: the ledger may have been lost.
         """
         with readable_store_errors(self.url), exclusive(self._database, self.name):
             trials = self._trials()
@@ -150,14 +119,19 @@ class Ledger:
             trial_id = self.storage.create_new_trial(self.study._study_id)
             return self._take(self.storage.get_trial_number_from_id(trial_id), trial_id, begun)
 
-    def _take(self, number: int, trial_id: int, begun: Callable[[int], dict[str, Any] | None]) -> Assignment:
+    def _take(self, number: int, trial_id: int, begun: Callable[[int], Begun]) -> Assignment:
+        before = begun(number)
         self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)  # from WAITING; changes nothing else
         self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
+        known = self._attempts(trial_id) or before.attempts
+        if not before.finished:
+            known = attempts.begin(known, self.owner, before.resumes_at, before.reached)
+        self._write_attempts(trial_id, known)
         baseline = None
         if number < len(self.plan.baselines):
             baseline = self.plan.baselines[number].name
             self.storage.set_trial_user_attr(trial_id, BASELINE, baseline)
-        params = self._params(number, trial_id, begun(number) or {})
+        params = self._params(number, trial_id, before.params or {})
         self._mine[number] = trial_id
         return Assignment(number, params, baseline, self._resolved(number, params))
 
@@ -195,49 +169,41 @@ class Ledger:
                 self.storage.set_trial_param(trial_id, path, distribution.to_internal_repr(value), distribution)
 
     def report(self, number: int, rung: Rung) -> bool | None:
-        """Record a rung; return whether the trial goes on, or None if it is not in this driver's hands any more.
+        """Record a rung; return whether the trial goes on, or None if it is not in this driver's hands any more."""
+        with readable_store_errors(self.url), exclusive(self._database, self.name):
+            trial_id = self._id(number)
+            return self._rungs.decide(self.storage.get_trial(trial_id), rung) if self._holds(trial_id) else None
 
-        The pruner looks at the first objective. Baselines always go on: they are there to be compared in full.
+    def interrupt(self, number: int, cause: Cause, detail: str | None, begun: Begun) -> bool:
+        """Record that the workers of a trial were interrupted and others go on with it, in the same hands.
+
+        Args:
+            number: The trial.
+            cause: What interrupted them.
+            detail: What was seen.
+            begun: What the trial's folder tells.
+
+        Returns:
+            False if the trial is not in this driver's hands any more.
         """
         with readable_store_errors(self.url), exclusive(self._database, self.name):
             trial_id = self._id(number)
-            trial = self.storage.get_trial(trial_id)
-            verdicts = dict(trial.user_attrs.get(VERDICTS, {}))
             if not self._holds(trial_id):
-                return None
-            if str(rung.step) in verdicts:
-                return bool(verdicts[str(rung.step)])
-            value = self._record_rungs(trial, (rung,))[str(rung.step)]
-            go_on = number < len(self.plan.baselines) or self._goes_on(trial, rung.step, value)
-            verdicts[str(rung.step)] = go_on
-            self.storage.set_trial_user_attr(trial_id, VERDICTS, verdicts)
-            return go_on
-
-    def _record_rungs(self, trial: FrozenTrial, rungs: Iterable[Rung]) -> dict[str, float]:
-        """Record the first objective at rungs; return it for all rungs of the trial, by step."""
-        first = self.experiment.search.objectives[0].metric
-        known: dict[str, float] = trial.user_attrs.get(RUNGS, {})
-        new = {rung.step: rung.summary.get(first, math.nan) for rung in rungs if str(rung.step) not in known}
-        values = known | {str(step): value for step, value in new.items()}
-        if new:
-            self.storage.set_trial_user_attr(trial._trial_id, RUNGS, values)
-        if len(self.experiment.search.objectives) == 1:  # Optuna's samplers know them for one objective only
-            for step, value in new.items():
-                self.storage.set_trial_intermediate_value(trial._trial_id, step, value)
-        return values
-
-    def _goes_on(self, trial: FrozenTrial, step: int, value: float) -> bool:
-        pruner = cast(Any, self.experiment.search.pruner)
-        training = resolve(self.experiment, self.plan, trial.number, trial.params).training  # which may be searched
-        if pruner is None or step >= training.steps or not pruner.is_rung(step, training.evaluate_every):
+                return False
+            ended = attempts.end(self._attempts(trial_id), cause, detail, begun.reached)
+            self._write_attempts(trial_id, attempts.begin(ended, self.owner, begun.resumes_at, None))
             return True
-        sign = 1 if self.experiment.search.objectives[0].direction == "maximize" else -1
-        others = [
-            sign * other.user_attrs.get(RUNGS, {}).get(str(step), math.nan)
-            for other in self._trials()
-            if other.number != trial.number
-        ]
-        return bool(pruner.goes_on(sign * value, [one for one in others if not math.isnan(one)]))
+
+    def attempts_at(self, number: int) -> Attempts:
+        """Return all attempts at a trial."""
+        with readable_store_errors(self.url):
+            return self._attempts(self._id(number))
+
+    def _attempts(self, trial_id: int) -> Attempts:
+        return attempts.read(self.storage.get_trial(trial_id).user_attrs)
+
+    def _write_attempts(self, trial_id: int, made: Attempts) -> None:
+        self.storage.set_trial_user_attr(trial_id, attempts.ATTEMPTS, attempts.written(made))
 
     def tell(self, result: TrialResult) -> None:
         """Record the outcome of a trial; a second time changes nothing."""
@@ -247,7 +213,7 @@ class Ledger:
             if not trial.state.is_finished():
                 if trial.state == TrialState.WAITING:  # given back when its result was being written
                     self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-                self._record_rungs(trial, result.rungs)  # all known, unless the ledger is made anew from the folders
+                self._rungs.record(trial, result.rungs)  # all known, unless the ledger is made anew from the folders
                 values, state, reason = result.values, _TOLD[result.state], result.reason
                 if any(math.isnan(value) for value in values or ()):  # no sampler can learn from it
                     values, state, reason = None, TrialState.FAIL, "an objective has no value on the selection set"
@@ -256,15 +222,30 @@ class Ledger:
                 measures = {name: one.summary for name, one in result.report.items()}
                 if measures:
                     self.storage.set_trial_user_attr(trial_id, MEASURES, measures)
+                # Before the state: a finished trial of Optuna stays as it is.
+                made = self._attempts(trial_id)
+                self._write_attempts(
+                    trial_id, attempts.end(made, _cause(result), result.reason, result.steps, result.finished)
+                )
                 self.study.tell(result.number, values, state)
         self._mine.pop(result.number, None)
 
-    def release(self, number: int) -> None:
-        """Give a trial back unfinished, for whoever asks next."""
+    def release(
+        self, number: int, cause: Cause = "stopped", detail: str | None = None, reached: int | None = None
+    ) -> None:
+        """Give a trial back unfinished, for whoever asks next.
+
+        Args:
+            number: The trial.
+            cause: Why it is given back.
+            detail: What was seen.
+            reached: The last step that it is known to have done.
+        """
         trial_id = self._mine.pop(number, None)
         if trial_id is not None:
             with readable_store_errors(self.url), exclusive(self._database, self.name):
                 if self._holds(trial_id):
+                    self._write_attempts(trial_id, attempts.end(self._attempts(trial_id), cause, detail, reached))
                     self.storage.set_trial_user_attr(trial_id, LEASE, None)
                     self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
@@ -273,6 +254,10 @@ class Ledger:
         trial = self.storage.get_trial(trial_id)
         entry = trial.user_attrs.get(LEASE)
         return bool(entry and not trial.state.is_finished() and Owner.read(entry["owner"]) == self.owner)
+
+    def in_hand(self) -> list[int]:
+        """Return the numbers of trials that this driver took and neither told nor gave back."""
+        return list(self._mine)
 
     def unfinished(self) -> list[int]:
         """Return the numbers of trials that are neither told nor in living hands."""
@@ -299,6 +284,10 @@ class Ledger:
         waiting = max(self.plan.total, len(trials)) - complete - pruned - failed - running
         return Counts(complete, pruned, failed, running, waiting)
 
+    def all_attempts(self) -> list[Attempts]:
+        """Return the attempts at every trial."""
+        return [attempts.read(trial.user_attrs) for trial in self._trials()]
+
     def keep_leases(self) -> None:
         """Renew the leases of the trials in hand from a thread, until :meth:`close`."""
 
@@ -316,7 +305,7 @@ class Ledger:
     def close(self) -> None:
         """Stop renewing and give back what is still in hand."""
         self._renewal.set()
-        for number in list(self._mine):
+        for number in self.in_hand():
             self.release(number)
         self._database.engine.dispose()
 
@@ -326,6 +315,10 @@ class Ledger:
     def _trials(self) -> list[FrozenTrial]:
         with readable_store_errors(self.url):
             return self.storage.get_all_trials(self.study._study_id, deepcopy=False)
+
+
+def _cause(result: TrialResult) -> Cause:
+    return "error" if result.state == "failed" else "finished"
 
 
 def identity(experiment: Experiment) -> str:

@@ -9,13 +9,15 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.provenance import provenance
 from hybridbatch.search.archive import Archive
-from hybridbatch.search.ledger import Assignment, Counts, Ledger
+from hybridbatch.search.assignment import Assignment, Begun, Counts
+from hybridbatch.search.ledger import Ledger
+from hybridbatch.spec.attempts import Cause
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder, read_record
 from hybridbatch.spec.sources import DataLocation
@@ -23,6 +25,7 @@ from hybridbatch.spec.trial import Mixture, Rung, TrialResult, TrialSpec
 from hybridbatch.tracking.projection import ProjectionReport, project_study
 from hybridbatch.tracking.store import TrackingStore
 from hybridbatch.tracking.writer import TrackingWriter
+from hybridbatch.training.progress import read_progress
 
 
 class Observer(Protocol):
@@ -73,8 +76,7 @@ class StudySession:
         for number in self.ledger.unfinished():
             result = self.folder.trial(number).read_result()
             if result is not None:
-                self.folder.trial(number).remove_what_only_a_running_trial_needs()
-                self.ledger.tell(result)
+                self._tell(result)
                 told += 1
         return told
 
@@ -84,7 +86,15 @@ class StudySession:
             folder = self.folder.trial(assignment.number)
             result = folder.read_result()
             if result is None and isinstance(assignment.experiment, UserError):
-                result = folder.write_result(self._impossible(assignment, assignment.experiment))
+                problem = assignment.experiment.render()
+                spec = TrialSpec(
+                    study=self.folder.name,
+                    number=assignment.number,
+                    params=assignment.params,
+                    baseline=None,
+                    experiment=self.experiment,
+                )
+                result = folder.write_result(self._failed(spec, problem))
             if result is None:
                 spec = self._spec(assignment, folder)
                 self.observer.started(spec, folder)
@@ -92,13 +102,24 @@ class StudySession:
             self.finish(result)
         return None
 
-    def _begun(self, number: int) -> dict[str, Any] | None:
-        """Return what the search chose for a trial, as its folder has it: the ledger may have been lost."""
+    def _begun(self, number: int) -> Begun:
+        """Return what the folder of a trial tells of work on it: the ledger may have been lost."""
         folder = self.folder.trial(number)
-        if folder.has_spec():
-            return folder.read_spec().params
         result = folder.read_result()
-        return result.params if result else None
+        begun = folder.read_spec() if folder.has_spec() else result
+        return Begun(
+            params=begun.params if begun else None,
+            resumes_at=folder.newest_step(),
+            reached=self._reached(number),
+            attempts=folder.read_attempts(),
+            finished=result is not None,
+        )
+
+    def _reached(self, number: int) -> int | None:
+        """Return the last step that a trial is known to have done."""
+        progress = read_progress(self.folder.trial(number).progress)
+        # while a stage before the first step is trained, the steps are those of the stage
+        return progress.step if progress and progress.phase != "adapting" else None
 
     def _spec(self, assignment: Assignment, folder: TrialFolder) -> TrialSpec:
         if folder.has_spec():
@@ -113,19 +134,19 @@ class StudySession:
         folder.write_spec(spec)
         return spec
 
-    def _impossible(self, assignment: Assignment, problem: UserError) -> TrialResult:
-        """Return the result of a trial whose drawn values do not go together: one that failed before it began."""
+    def _failed(self, spec: TrialSpec, reason: str) -> TrialResult:
+        """Return the result of a trial that failed without a worker that could say so."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         return TrialResult(
             study=self.folder.name,
-            number=assignment.number,
-            baseline=None,
-            params=assignment.params,
+            number=spec.number,
+            baseline=spec.baseline,
+            params=spec.params,
             state="failed",
-            reason=problem.render(),
+            reason=reason,
             values=None,
-            seed=self.experiment.training.seed,
-            steps=0,
+            seed=spec.experiment.training.seed,
+            steps=self.folder.trial(spec.number).newest_step(),
             best_step=0,
             rungs=(),
             report={},
@@ -144,13 +165,30 @@ class StudySession:
             self.observer.reported(number, rung, goes_on)
         return goes_on
 
+    def interrupt(self, number: int, cause: Cause, detail: str | None = None) -> bool:
+        """Record that the workers of a trial were interrupted; return False if another driver has it by now."""
+        return self.ledger.interrupt(number, cause, detail, self._begun(number))
+
+    def release(self, number: int, cause: Cause = "stopped", detail: str | None = None) -> None:
+        """Give a trial back unfinished, for whoever asks next."""
+        self.ledger.release(number, cause, detail, self._reached(number))
+
+    def fail(self, number: int, reason: str) -> None:
+        """Finish a trial, begun before, that no worker lives long enough to finish."""
+        folder = self.folder.trial(number)
+        self.finish(folder.write_result(self._failed(folder.read_spec(), reason)))
+
     def finish(self, result: TrialResult) -> None:
         """Record a result that lies in its folder."""
+        self._tell(result)
+        self.writer.submit(self.folder.trial(result.number))
+        self.observer.finished(result)
+
+    def _tell(self, result: TrialResult) -> None:
         folder = self.folder.trial(result.number)
         folder.remove_what_only_a_running_trial_needs()
         self.ledger.tell(result)
-        self.writer.submit(folder)
-        self.observer.finished(result)
+        folder.write_attempts(self.ledger.attempts_at(result.number))
 
     def counts(self) -> Counts:
         """Return the trials by state."""
@@ -158,6 +196,8 @@ class StudySession:
 
     def close(self) -> ProjectionReport:
         """Give back what is unfinished, bring tracking and archive up to date; return what they have to say."""
+        for number in self.ledger.in_hand():
+            self.release(number)
         self.ledger.close()
         self.writer.close(timeout=120)
         report = project_study(self.folder, self.store)

@@ -3,6 +3,7 @@
 HOME/ledger.db  mlflow.db  mlflow-artifacts/  cache/  logs/
 HOME/studies/STUDY/experiment.json  data.json
 HOME/studies/STUDY/trials/00007/spec.json  progress.json  checkpoints/  model/  scores/SET.parquet  result.json
+                          attempts.json
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from pydantic import BaseModel, TypeAdapter
 
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
+from hybridbatch.spec.attempts import Attempts
 from hybridbatch.spec.names import check_name
 from hybridbatch.spec.trial import CurvePoint, TrialResult, TrialSpec
 
 _CURVE = TypeAdapter(tuple[CurvePoint, ...])
+_ATTEMPTS = TypeAdapter(Attempts)
 
 T = TypeVar("T")
 
@@ -122,6 +125,20 @@ class TrialFolder:
         if atomic.write_text_once(self.path / "result.json", result.model_dump_json(indent=1) + "\n"):
             return result
         return self.read_result() or result
+
+    def newest_step(self) -> int:
+        """Return the step of the newest checkpoint, from which the trial would go on; 0 without one."""
+        steps = [int(path.name.removeprefix("step-")) for path in self.checkpoints.glob("step-*")]
+        return max(steps, default=0)
+
+    def write_attempts(self, attempts: Attempts) -> None:
+        """Write what the ledger knows of the attempts at the trial, when it is finished."""
+        atomic.write_text(self.path / "attempts.json", _ATTEMPTS.dump_json(attempts, indent=1).decode() + "\n")
+
+    def read_attempts(self) -> Attempts:
+        """Return the attempts at a finished trial; none in older folders."""
+        file = self.path / "attempts.json"
+        return read_record(file, _ATTEMPTS.validate_json) if file.exists() else ()
 
     def remove_what_only_a_running_trial_needs(self) -> None:
         """Remove checkpoints and the like; a process killed after it wrote the result may have left them."""

@@ -9,6 +9,23 @@ from pydantic import Field
 from hybridbatch.spec.settings import Settings
 
 
+class Retries(Settings):
+    """How often a trial goes on after an interruption of each kind, under one driver; None is without end.
+
+    One more ends the study with everything recorded, since the cluster needs somebody's eye; want of memory is the
+    trial's own, so that it alone is failed. A driver that is killed or stopped never counts.
+
+    Attributes:
+        preempted: Machines that were taken away with notice.
+        worker_lost: Workers, or the machines under them, that were lost without notice.
+        out_of_memory: Workers killed because their machine ran out of memory.
+    """
+
+    preempted: Annotated[int, Field(ge=0)] | None = None
+    worker_lost: Annotated[int, Field(ge=0)] | None = 10
+    out_of_memory: Annotated[int, Field(ge=0)] | None = 1
+
+
 class Resources(Settings):
     """What one trial uses.
 
@@ -18,8 +35,7 @@ class Resources(Settings):
         gpus_per_worker: GPUs that Ray reserves for each worker; a fraction shares one between trials.
         max_concurrent: Trials at a time; None: as many as the cluster's resources hold.
         trials_per_group: Trials that a warm worker group serves before it is replaced by a fresh one.
-        restarts: How often a worker group that lost workers is started again, and after that how often a trial is given
-            to another group, before the study stops.
+        retries: How often a trial goes on after an interruption of each kind.
     """
 
     workers: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -27,7 +43,7 @@ class Resources(Settings):
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0
     max_concurrent: Annotated[int, Field(ge=1)] | None = None
     trials_per_group: Annotated[int, Field(ge=1)] = 50
-    restarts: Annotated[int, Field(ge=0)] = 3
+    retries: Retries = Retries()
 
 
 class Stores(Settings):

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hybridbatch.report.naming import duration, measure_name, measure_text, number, short_paths
-from hybridbatch.search.ledger import Counts
+from hybridbatch.search.assignment import Counts
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import TrialFolder
 from hybridbatch.spec.trial import Rung, TrialResult, TrialSpec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hybridbatch.report.collect import collect
 from hybridbatch.report.naming import measure_name, measure_text, number
 from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.session import ledger_url, load_study
+from hybridbatch.spec.attempts import interruptions, repeated_steps
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.terminal.consoles import headline
 from hybridbatch.terminal.next_step import resume_command
@@ -24,7 +26,8 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
 
     Keys: ``study``, ``trials`` (``complete``, ``pruned``, ``failed``, ``running``, ``waiting``), ``best`` (``number``,
     ``baseline``, ``params``, ``values`` by objective; null before the first complete trial), ``running`` (``number``,
-    ``phase``, ``step``, ``steps``), ``objectives``, ``home``.
+    ``phase``, ``step``, ``steps``), ``interruptions`` (attempts at trials that were interrupted, by cause),
+    ``repeated_steps``, ``objectives``, ``home``.
     """
     experiment = load_study(home, study)
     ledger = Ledger(experiment, ledger_url(experiment, home))
@@ -38,7 +41,7 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
         if progress is not None and trial.number in ledger.running():
             now = {"phase": progress.phase, "step": progress.step, "steps": progress.steps}
             running.append({"number": trial.number, **now})
-    counts = vars(ledger.counts())
+    counts, attempts = vars(ledger.counts()), ledger.all_attempts()
     return {
         "study": study,
         "trials": counts,
@@ -51,6 +54,8 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
             "values": dict(zip(objectives, best.values or (), strict=True)),
         },
         "running": running,
+        "interruptions": dict(sum((interruptions(one) for one in attempts), Counter[str]()).most_common()),
+        "repeated_steps": sum(map(repeated_steps, attempts)),
         "objectives": objectives,
         "home": str(home.path),
     }
@@ -85,6 +90,10 @@ def print_status(state: dict[str, Any], console: Console) -> None:
     console.print(headline(state["study"], counts or "no trials"))
     for trial in state["running"]:
         console.print(f"trial {trial['number']}: {trial['phase']}, step {trial['step']} of {trial['steps']}")
+    if state["interruptions"]:
+        causes = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in state["interruptions"].items())
+        repeated = f"; {state['repeated_steps']:,} steps done again" if state["repeated_steps"] else ""
+        console.print(f"interrupted attempts: {causes}{repeated}")
     best = state["best"]
     if best:
         values = ", ".join(

@@ -16,10 +16,12 @@ import numpy as np
 
 from hybridbatch.foundation import atomic, fingerprint
 from hybridbatch.foundation.passwords import hide_passwords
+from hybridbatch.spec.attempts import interruptions, repeated_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from hybridbatch.spec.attempts import Attempts
     from hybridbatch.spec.folders import TrialFolder
     from hybridbatch.spec.trial import CurvePoint, TrialResult
 
@@ -104,6 +106,7 @@ def record_of(folder: TrialFolder, study: str) -> RunRecord:
     # A trial whose drawn values do not go together has none.
     experiment = atomic.read_json(folder.path / "spec.json").get("experiment", {}) if folder.has_spec() else {}
     started, finished = _milliseconds(result.started), _milliseconds(result.finished)
+    attempts = folder.read_attempts()
     searched = {_key(path): _text(value)[:PARAM_LIMIT] for path, value in result.params.items()}
     return RunRecord(
         name=f"trial {result.number:05d}" + (f" {result.baseline}" if result.baseline else ""),
@@ -114,8 +117,8 @@ def record_of(folder: TrialFolder, study: str) -> RunRecord:
         finished=max(started, finished),
         params=experiment_params(experiment) | searched,
         searched=searched,
-        metrics=_metrics(result, folder.read_curve(), experiment, started),
-        tags=_tags(result, study),
+        metrics=_metrics(result, folder.read_curve(), experiment, started) + _attempts(attempts, result, started),
+        tags=_tags(result, study) | _attempt_tags(attempts),
     )
 
 
@@ -164,6 +167,19 @@ def _tags(result: TrialResult, study: str) -> dict[str, str]:
         "left_out": "\n".join(result.mixture.left_out),
     }
     return {_key(name): hide_passwords(value)[:TAG_LIMIT] for name, value in tags.items() if value}
+
+
+def _attempt_tags(attempts: Attempts) -> dict[str, str]:
+    """Return what interrupted the trial, as ``worker_lost: 2, driver_lost: 1``; nothing when nothing did."""
+    found = ", ".join(f"{cause}: {count}" for cause, count in interruptions(attempts).most_common())
+    return {"interruptions": found} if found else {}
+
+
+def _attempts(attempts: Attempts, result: TrialResult, moment: int) -> tuple[MetricPoint, ...]:
+    if not attempts:  # of an older folder
+        return ()
+    values = {"attempts": len(attempts), "repeated_steps": repeated_steps(attempts)}
+    return tuple(MetricPoint(name, float(value), result.best_step, moment) for name, value in values.items())
 
 
 def _may_be_told(path: str) -> bool:
