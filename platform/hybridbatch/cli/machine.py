@@ -10,6 +10,7 @@ from hybridbatch.cli import options
 from hybridbatch.cli.application import app
 from hybridbatch.cli.options import data_location, home_folder
 from hybridbatch.cli.output import console, print_json
+from hybridbatch.foundation.errors import UserError
 
 
 @app.command(rich_help_panel="This machine")
@@ -26,16 +27,29 @@ def ui(
 
 @app.command(rich_help_panel="This machine")
 def doctor(
+    study: Annotated[
+        Optional[str],
+        typer.Argument(help="A study: look at its ledger, folders and MLflow runs. Left out: at this machine."),
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what can be mended; nothing that was measured is lost.")
+    ] = False,
     home: options.Home = None,
     data: options.DataRoot = None,
     ledger: Annotated[Optional[str], typer.Option(help="URL of an Optuna storage to look at.")] = None,
     tracking: Annotated[Optional[str], typer.Option(help="URL of an MLflow store to look at.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say what works here, and how to mend what does not."""
+    """Say what works here, or what is wrong with a study, and how to mend it."""
+    folder = home_folder(home)
+    if study is not None:
+        from hybridbatch.terminal.study_doctor import run_study_doctor
+
+        raise typer.Exit(run_study_doctor(folder, study, repair, as_json))
+    if repair:
+        raise UserError("only a study can be repaired", path="--repair", allowed="hybridbatch doctor STUDY --repair")
     from hybridbatch.terminal.doctor_view import run_doctor
 
-    folder = home_folder(home)
     raise typer.Exit(run_doctor(folder, data_location(data, folder).root, ledger, tracking, as_json))
 
 

@@ -118,14 +118,18 @@ def move_into_place(draft: Path, path: Path) -> None:
     _sync(path.parent)
 
 
+def drafts(folder: Path) -> list[Path]:
+    """Return the drafts below ``folder``: what is being written, and what killed processes left behind."""
+    return [path for path in folder.rglob(".*") if _DRAFT.fullmatch(path.name)]
+
+
 def remove_drafts(folder: Path) -> None:
     """Remove the drafts below ``folder`` that killed processes left behind; nobody else may be writing there."""
-    for path in list(folder.rglob(".*")):
-        if _DRAFT.fullmatch(path.name):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+    for path in drafts(folder):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def remove_abandoned_drafts(folder: Path) -> None:

@@ -47,15 +47,22 @@ class Archive:
             with self._files.open_output_stream(f"{path}/{_WHOLE}"):
                 pass
 
+    def missing(self) -> list[TrialFolder]:
+        """Return the folders of finished trials of which there is no whole copy.
+
+        Raises:
+            StoreError: If the archive cannot be reached.
+        """
+        finished = [folder for folder in self.study.trials() if (folder.path / "result.json").exists()]
+        with self._readable_errors():
+            marks = self._files.get_file_info([f"{self._of(folder)}/{_WHOLE}" for folder in finished])
+        return [folder for folder, mark in zip(finished, marks, strict=True) if not mark.is_file]
+
     def add_missing(self) -> tuple[str, ...]:
         """Copy every finished trial that is not there yet; return what went wrong, in one line each."""
-        finished = [folder for folder in self.study.trials() if (folder.path / "result.json").exists()]
         try:
-            with self._readable_errors():
-                marks = self._files.get_file_info([f"{self._of(folder)}/{_WHOLE}" for folder in finished])
-            for folder, mark in zip(finished, marks, strict=True):
-                if not mark.is_file:
-                    self.add(folder)
+            for folder in self.missing():
+                self.add(folder)
         except StoreError as error:
             return (f"{error.problem}: {hide_passwords(self.url)}: {error.seen}",)
         return ()

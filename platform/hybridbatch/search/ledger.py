@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 EXPERIMENT, PLANNED = "experiment", "planned"
 LEASE, BASELINE, REASON, MEASURES = "lease", "baseline", "reason", "measures"
 _log = logging.getLogger(__name__)
-_TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 class Ledger:
@@ -214,7 +214,7 @@ class Ledger:
                 if trial.state == TrialState.WAITING:  # given back when its result was being written
                     self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
                 self._rungs.record(trial, result.rungs)  # all known, unless the ledger is made anew from the folders
-                values, state, reason = result.values, _TOLD[result.state], result.reason
+                values, state, reason = result.values, TOLD[result.state], result.reason
                 if any(math.isnan(value) for value in values or ()):  # no sampler can learn from it
                     values, state, reason = None, TrialState.FAIL, "an objective has no value on the selection set"
                 if reason:
@@ -249,6 +249,23 @@ class Ledger:
                     self.storage.set_trial_user_attr(trial_id, LEASE, None)
                     self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
+    def give_back(self, number: int, reached: int | None) -> bool:
+        """Take a trial out of the hands of a driver that is gone; return whether it was.
+
+        Args:
+            number: The trial.
+            reached: The last step that it is known to have done.
+        """
+        with readable_store_errors(self.url), exclusive(self._database, self.name):
+            trial_id = self._id(number)
+            trial = self.storage.get_trial(trial_id)
+            lapsed = trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE))
+            if lapsed:
+                self._write_attempts(trial_id, attempts.end(self._attempts(trial_id), "driver_lost", None, reached))
+                self.storage.set_trial_user_attr(trial_id, LEASE, None)
+                self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+            return lapsed
+
     def _holds(self, trial_id: int) -> bool:
         """Return whether a trial is still in this driver's hands: after a long sleep another may have taken it."""
         trial = self.storage.get_trial(trial_id)
@@ -280,7 +297,7 @@ class Ledger:
         trials = self._trials()
         states = [trial.state for trial in trials]
         running = len(self.running())
-        complete, pruned, failed = (states.count(_TOLD[name]) for name in ("complete", "pruned", "failed"))
+        complete, pruned, failed = (states.count(TOLD[name]) for name in ("complete", "pruned", "failed"))
         waiting = max(self.plan.total, len(trials)) - complete - pruned - failed - running
         return Counts(complete, pruned, failed, running, waiting)
 

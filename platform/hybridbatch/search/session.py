@@ -76,7 +76,7 @@ class StudySession:
         for number in self.ledger.unfinished():
             result = self.folder.trial(number).read_result()
             if result is not None:
-                self._tell(result)
+                tell_from_folder(self.ledger, self.folder.trial(number), result)
                 told += 1
         return told
 
@@ -110,16 +110,10 @@ class StudySession:
         return Begun(
             params=begun.params if begun else None,
             resumes_at=folder.newest_step(),
-            reached=self._reached(number),
+            reached=last_step(folder),
             attempts=folder.read_attempts(),
             finished=result is not None,
         )
-
-    def _reached(self, number: int) -> int | None:
-        """Return the last step that a trial is known to have done."""
-        progress = read_progress(self.folder.trial(number).progress)
-        # while a stage before the first step is trained, the steps are those of the stage
-        return progress.step if progress and progress.phase != "adapting" else None
 
     def _spec(self, assignment: Assignment, folder: TrialFolder) -> TrialSpec:
         if folder.has_spec():
@@ -171,7 +165,7 @@ class StudySession:
 
     def release(self, number: int, cause: Cause = "stopped", detail: str | None = None) -> None:
         """Give a trial back unfinished, for whoever asks next."""
-        self.ledger.release(number, cause, detail, self._reached(number))
+        self.ledger.release(number, cause, detail, last_step(self.folder.trial(number)))
 
     def fail(self, number: int, reason: str) -> None:
         """Finish a trial, begun before, that no worker lives long enough to finish."""
@@ -180,15 +174,10 @@ class StudySession:
 
     def finish(self, result: TrialResult) -> None:
         """Record a result that lies in its folder."""
-        self._tell(result)
-        self.writer.submit(self.folder.trial(result.number))
-        self.observer.finished(result)
-
-    def _tell(self, result: TrialResult) -> None:
         folder = self.folder.trial(result.number)
-        folder.remove_what_only_a_running_trial_needs()
-        self.ledger.tell(result)
-        folder.write_attempts(self.ledger.attempts_at(result.number))
+        tell_from_folder(self.ledger, folder, result)
+        self.writer.submit(folder)
+        self.observer.finished(result)
 
     def counts(self) -> Counts:
         """Return the trials by state."""
@@ -202,6 +191,20 @@ class StudySession:
         self.writer.close(timeout=120)
         report = project_study(self.folder, self.store)
         return replace(report, problems=report.problems + (self.archive.add_missing() if self.archive else ()))
+
+
+def tell_from_folder(ledger: Ledger, folder: TrialFolder, result: TrialResult) -> None:
+    """Tell the ledger of a trial whose folder holds its result, and keep there what the ledger knows of attempts."""
+    folder.remove_what_only_a_running_trial_needs()
+    ledger.tell(result)
+    folder.write_attempts(ledger.attempts_at(result.number))
+
+
+def last_step(folder: TrialFolder) -> int | None:
+    """Return the last step that an unfinished trial is known to have done."""
+    progress = read_progress(folder.progress)
+    # while a stage before the first step is trained, the steps are those of the stage
+    return progress.step if progress and progress.phase != "adapting" else None
 
 
 def ledger_url(experiment: Experiment, home: HomeFolder) -> str:

@@ -140,12 +140,17 @@ class TrialFolder:
         file = self.path / "attempts.json"
         return read_record(file, _ATTEMPTS.validate_json) if file.exists() else ()
 
+    def what_only_a_running_trial_needs(self) -> tuple[Path, ...]:
+        """Return where checkpoints and the like lie."""
+        return self.checkpoints, self.best_weights, self.progress, self.accelerator_lost
+
     def remove_what_only_a_running_trial_needs(self) -> None:
         """Remove checkpoints and the like; a process killed after it wrote the result may have left them."""
-        for folder in (self.checkpoints, self.best_weights):
-            shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.progress, self.accelerator_lost):
-            file.unlink(missing_ok=True)
+        for path in self.what_only_a_running_trial_needs():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def read_result(self) -> TrialResult | None:
         """Return the outcome, or None when the trial is not finished."""

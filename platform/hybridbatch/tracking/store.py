@@ -100,13 +100,16 @@ class StudyRuns:
 
     def parent(self, started: int, question: str) -> Run:
         """Return the parent run, made if there is none."""
-        mine = f"tags.`{STUDY_TAG}` = '{self.study}' AND tags.`{_KIND_TAG}` = 'study'"
-        for run in self.search(mine):
+        for run in self.parents():
             return run
         tags = {STUDY_TAG: self.study, _KIND_TAG: "study", "mlflow.source.name": "hybridbatch"}
         if question:
             tags["mlflow.note.content"] = question
         return self.client.create_run(self.experiment_id, start_time=started, tags=tags, run_name=self.study)
+
+    def parents(self) -> Iterator[Run]:
+        """Yield the runs of the study itself: one, unless something went wrong."""
+        return self.search(f"tags.`{STUDY_TAG}` = '{self.study}' AND tags.`{_KIND_TAG}` = 'study'")
 
     def of_trial(self, trial: str) -> Run | None:
         """Return the run of the trial with this tag, or None."""
