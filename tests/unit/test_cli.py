@@ -39,6 +39,7 @@ HEAVY = (
 # What others may have written into their scripts: an option may be added, never taken away or renamed.
 COMMANDS = {
     "plan": ["FILE", "--data", "--home", "--json", "--trials"],
+    "extend": ["STUDY", "--file", "--home", "--json", "--trials"],
     "run": ["FILE", "--address", "--data", "--home", "--local", "--trials", "--verbose -v"],
     "resume": ["STUDY", "--address", "--data", "--home", "--local", "--verbose -v"],
     "status": ["STUDY", "--home", "--json"],
@@ -81,7 +82,7 @@ COMMANDS = {
     "data stats": ["NAME", "--data", "--home", "--json", "--set"],
     "data fetch": ["NAME", "--data", "--force", "--home", "--json", "--set"],
     "ui": ["--home", "--mlflow-port", "--optuna-port"],
-    "doctor": ["--data", "--home", "--json", "--ledger", "--tracking"],
+    "doctor": ["STUDY", "--data", "--home", "--json", "--ledger", "--repair", "--tracking"],
     "schema": ["--markdown"],
 }  # fmt: skip
 RESULT_KEYS = {

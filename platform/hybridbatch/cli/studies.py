@@ -12,6 +12,7 @@ from hybridbatch.cli import options
 from hybridbatch.cli.application import app
 from hybridbatch.cli.options import about, data_location, home_folder
 from hybridbatch.cli.output import console, print_json
+from hybridbatch.foundation.errors import UserError
 
 
 @app.command(rich_help_panel="Studies")
@@ -78,6 +79,37 @@ def resume(
     with about(folder.study(study).experiment):
         code = run_study(experiment, folder, root, local=local, address=address, verbose=verbose)
     raise typer.Exit(code)
+
+
+@app.command(rich_help_panel="Studies")
+def extend(
+    study: options.Study,
+    trials: Annotated[Optional[int], typer.Option("--trials", min=0, help="Searched trials in all.")] = None,
+    file: Annotated[
+        Optional[Path],
+        typer.Option("--file", help="The experiment file with another search.space or search.trials, all else equal."),
+    ] = None,
+    home: options.Home = None,
+    as_json: options.Json = False,
+) -> None:
+    """Plan more trials for a study, or another space for those to come; `resume` runs them."""
+    from hybridbatch.search.extension import extend_study
+    from hybridbatch.spec.reader import read_experiment
+    from hybridbatch.terminal.next_step import resume_command
+
+    if trials is None and file is None:
+        raise UserError("nothing to extend by", path="--trials, --file", allowed="one of the two, or both")
+    folder = home_folder(home)
+    changed = read_experiment(file) if file else None
+    with about(file or folder.study(study).experiment):
+        done = extend_study(folder, study, trials, changed)
+    if as_json:
+        print_json(asdict(done))
+        return
+    console().print(f"{study}: {done.after} trials planned, {done.before} before", soft_wrap=True)
+    if done.paths:
+        console().print(f"trials to come are drawn anew for {', '.join(done.paths)}", soft_wrap=True)
+    console().print(f"go on with: {resume_command(folder, study)}", soft_wrap=True)
 
 
 @app.command(rich_help_panel="Studies")

@@ -7,10 +7,12 @@ trial, so that a trial that reports the same rung again after a restart gets the
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import threading
 import warnings
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import optuna
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 # Names of user attributes, of the study and of its trials.
-EXPERIMENT, PLANNED = "experiment", "planned"
+EXPERIMENT, PLANNED, EXTENSIONS = "experiment", "planned", "extensions"
 LEASE, BASELINE, REASON, MEASURES = "lease", "baseline", "reason", "measures"
 _log = logging.getLogger(__name__)
 TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -97,8 +99,17 @@ class Ledger:
                 path="name",
                 seen=self.name,
                 allowed="one experiment per study; only trials, resources and stores may change",
-                remedy="give the changed experiment another name, or use another --home",
+                remedy="give the changed experiment another name, or use another --home; `hybridbatch extend` changes "
+                "the space of trials to come (and ends its work when it was killed in the middle)",
             )
+
+    def extend(self, extended: Experiment) -> None:
+        """Plan more trials, or another space for those to come; from here on the ledger is that of ``extended``."""
+        with readable_store_errors(self.url), exclusive(self._database, self.name):
+            entry = {"at": datetime.now(UTC).isoformat(), "experiment": extended.model_dump_json()}
+            self.study.set_user_attr(EXTENSIONS, [*self.study.user_attrs.get(EXTENSIONS, []), entry])
+            self.study.set_user_attr(PLANNED, planned_trials(extended).total)
+            self.study.set_user_attr(EXPERIMENT, identity(extended))
 
     def next_assignment(self, begun: Callable[[int], Begun] = lambda number: Begun()) -> Assignment | None:
         """Return a trial to run, or None when all are finished or in other hands.
@@ -336,6 +347,17 @@ class Ledger:
 
 def _cause(result: TrialResult) -> Cause:
     return "error" if result.state == "failed" else "finished"
+
+
+def extended_experiment(name: str, url: str) -> dict[str, Any] | None:
+    """Return the experiment that a study was last extended to, as JSON; None when it never was or is not there."""
+    with readable_store_errors(url):
+        try:
+            study = optuna.load_study(study_name=name, storage=open_storage(url))
+        except KeyError:
+            return None
+        extensions = study.user_attrs.get(EXTENSIONS)
+    return dict(json.loads(extensions[-1]["experiment"])) if extensions else None
 
 
 def identity(experiment: Experiment) -> str:
