@@ -29,6 +29,11 @@ class Rungs:
     interrupt_at: int | None = None
     prune_at: int | None = None
     seen: list[Rung] = field(default_factory=list)
+    noticed: bool = False
+
+    def notice(self) -> bool:
+        """Return what the test wants."""
+        return self.noticed
 
     def report(self, step: int, rung: Rung | None) -> bool:
         """Take note of a rung."""

@@ -1,4 +1,4 @@
-"""One of two workers of a trial, the second of which meets a misfortune at its second rung.
+"""One of two workers of a trial, the second of which meets a misfortune: at its second rung, or with notice.
 
 ``python -m tests.unfortunate_worker RANK WORKERS MISFORTUNE FOLDER``; the folder holds the data and cache of the small
 study.
@@ -29,12 +29,19 @@ class Misfortune:
     """Verdicts that always let a trial go on, were it not for what befalls the second worker."""
 
     def __init__(self, rank: int, kind: str) -> None:
-        self.rank, self.kind, self.rungs = rank, kind, 0
+        self.rank, self.kind, self.rungs, self.steps = rank, kind, 0, 0
+
+    def notice(self) -> bool:
+        """Know in step 5 that both are gone in step 9, where it comes with notice: the second worker alone is told."""
+        self.steps += 1
+        if self.kind == "noticed" and self.steps == 9:
+            os._exit(9)
+        return self.kind == "noticed" and self.rank == 1 and self.steps >= 5
 
     def report(self, step: int, rung: Rung | None) -> bool:
         """Let the trial go on, or strike."""
         self.rungs += 1
-        if self.rank == 1 and self.rungs == 2:
+        if self.rank == 1 and self.rungs == 2 and self.kind != "noticed":
             if self.kind == "killed":
                 os._exit(9)
             raise ValueError("a text of this worker alone is broken")

@@ -138,6 +138,9 @@ def stock_worker(config: dict[str, Any]) -> None:
     from hybridbatch.training.workshop import Workshop
 
     class Verdicts:
+        def notice(self) -> bool:
+            return False
+
         def report(self, step: int, rung: Rung | None) -> bool:
             ray.train.report({"step": step, **(rung.summary if rung else {})})
             return True

@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import average_precision_score
 from tests import small_study
+from tests.tiny_trial import Rungs
 
 from hybridbatch import cli
 from hybridbatch.evaluation.evaluate_model import EncodedTask, encode_with_model
@@ -25,7 +26,7 @@ from hybridbatch.evaluation.task_ranks import language_offsets
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.reader import read_source
 from hybridbatch.spec.sources import DataLocation
-from hybridbatch.spec.trial import DatasetResult, Rung, TrialSpec
+from hybridbatch.spec.trial import DatasetResult, TrialSpec
 from hybridbatch.terminal.result_view import print_result
 from hybridbatch.training.trial import run_trial
 from hybridbatch.training.workshop import Workshop
@@ -173,18 +174,13 @@ def test_embeddings_are_those_of_sentence_transformers(place: Place, encoded: En
     assert max(lengths) > LONGEST  # so that the cut was put to the test
 
 
-class GoesOn:
-    def report(self, step: int, rung: Rung | None) -> bool:
-        return True
-
-
 def test_the_model_of_a_trial_evaluates_to_the_figures_of_its_result(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data, home = small_study.write_data(tmp_path / "data"), HomeFolder(tmp_path / "home")
     experiment = small_study.experiment()
     spec = TrialSpec(study=experiment.name, number=0, params={}, baseline=None, experiment=experiment)
-    result = run_trial(spec, home.study(experiment.name).trial(0), Workshop(DataLocation(data, home.cache)), GoesOn())
+    result = run_trial(spec, home.study(experiment.name).trial(0), Workshop(DataLocation(data, home.cache)), Rungs())
     assert result is not None
     (reported,) = result.report.values()
     where = ["-d", "parallel-pairs", "--set", "path=small_report.csv", "--data", str(data), "--home", str(home.path)]

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from tests.command_line import CommandLine
 from tests.published_laser import checkpoint, write_published
 from tests.small_study import experiment, write_data, write_file
+from tests.tiny_trial import Rungs
 
 from hybridbatch.backbones.backbone import TrainingText
 from hybridbatch.backbones.encoders.pretrained import save_encoder
@@ -21,7 +22,7 @@ from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.checks import check_study
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.sources import DataLocation
-from hybridbatch.spec.trial import Rung, TrialSpec
+from hybridbatch.spec.trial import TrialSpec
 from hybridbatch.training.trial import run_trial
 from hybridbatch.training.workshop import Workshop
 
@@ -37,11 +38,6 @@ def data(tmp_path: Path) -> Path:
     return write_data(tmp_path / "data")
 
 
-class GoesOn:
-    def report(self, step: int, rung: Rung | None) -> bool:
-        return True
-
-
 def test_a_trial_learns_and_its_model_evaluates_to_the_figures_of_its_result(
     command_line: CommandLine, tmp_path: Path, data: Path
 ) -> None:
@@ -50,7 +46,7 @@ def test_a_trial_learns_and_its_model_evaluates_to_the_figures_of_its_result(
     made = experiment(changes)
     spec = TrialSpec(study=made.name, number=0, params={}, baseline=None, experiment=made)
     folder = home.study(made.name).trial(0)
-    result = run_trial(spec, folder, Workshop(DataLocation(data, home.cache)), GoesOn())
+    result = run_trial(spec, folder, Workshop(DataLocation(data, home.cache)), Rungs())
     assert result is not None
     assert (result.state, result.reason) == ("complete", None)
     losses = [rung.train_loss for rung in result.rungs]

@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from tests.small_study import experiment
 from tests.study_fixtures import VARIED, Watcher, content, figures
+from tests.tiny_trial import Rungs
 
 from hybridbatch.foundation.errors import StoreError
 from hybridbatch.search.assignment import Counts
@@ -90,7 +91,7 @@ def test_a_result_that_nobody_heard_of_is_told_without_running_again(home: HomeF
     spec = session.next_trial()
     assert spec is not None
     folder = session.folder.trial(spec.number)
-    assert run_trial(spec, folder, Workshop(session.location), Yes()) is not None  # and here the driver dies
+    assert run_trial(spec, folder, Workshop(session.location), Rungs()) is not None  # and here the driver dies
     before = content(folder.path)
     (folder.checkpoints / "step-00000002").mkdir(parents=True)  # it had not come to removing them
     folder.progress.write_text("{}")
@@ -105,13 +106,6 @@ def test_a_result_that_nobody_heard_of_is_told_without_running_again(home: HomeF
     assert content(folder.path) == before
     assert [trial.state for trial in told(home)] == 2 * [TrialState.COMPLETE]
     assert runs_by_trial(tracking(home), "small") == {"small/0": 1, "small/1": 1}
-
-
-class Yes:
-    """Lets every trial go on."""
-
-    def report(self, step: int, rung: object) -> bool:
-        return True
 
 
 def test_a_tracking_store_that_is_down_stops_nothing_and_catches_up(home: HomeFolder, small_data: Path) -> None:

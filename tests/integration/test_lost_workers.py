@@ -31,6 +31,16 @@ def test_who_loses_another_worker_leaves_the_trial_unfinished(folder: Path) -> N
     assert [path.name for path in trial.checkpoints.iterdir()][-1:], "it goes on from there"
 
 
+def test_on_notice_to_one_worker_both_save_the_same_step(folder: Path) -> None:
+    (folder / "meeting-point").unlink(missing_ok=True)
+    ends, said = run_workers("tests.unfortunate_worker", 2, "noticed", str(folder))
+    assert ends == [KILLED, KILLED], said
+    trial = TrialFolder(folder / "noticed")
+    assert [path.name for path in trial.checkpoints.iterdir()][-1] == "step-00000007", "two steps after the notice"
+    state = atomic.read_json(trial.checkpoints / "step-00000007" / "state.json")["state"]
+    assert state["losses"]["rung"]["steps"] == 1, "steps since the rung at step 6"
+
+
 def test_who_fails_by_itself_fails_the_trial_with_what_the_first_had_measured(folder: Path) -> None:
     (folder / "meeting-point").unlink(missing_ok=True)
     ends, said = run_workers("tests.unfortunate_worker", 2, "failing", str(folder))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 import ray.train
 
+from hybridbatch.cluster.notice import NoticeWatch
 from hybridbatch.foundation.errors import HybridBatchError
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.sources import DataLocation
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 class _Verdicts:
     mailbox: Any
     version: int
+    watch: NoticeWatch
+
+    def notice(self) -> bool:
+        """Ask Ray Train's watcher."""
+        return self.watch.given()
 
     def report(self, step: int, rung: Rung | None) -> bool:
         """Ask through the mailbox; blocks until the ledger has decided."""
@@ -48,14 +54,15 @@ def serve_trials(config: dict[str, Any]) -> None:
 
     mailbox, home = config["mailbox"], HomeFolder(Path(config["home"]))
     workshop = Workshop(DataLocation(Path(config["data_root"]), home.cache))
-    seen = 0
-    if ray.train.get_context().get_world_rank() == 0:
+    first, seen = ray.train.get_context().get_world_rank() == 0, 0
+    watch = NoticeWatch(mailbox if first else None)
+    if first:
         config["reclaimer"].watch.remote(mailbox, ray.util.get_current_placement_group())
         ray.get(mailbox.arrived.remote())
     while (given := ray.get(mailbox.next_job.remote(seen))) is not None:
         seen, job = given
         try:
-            finished = _run(workshop, home, job, _Verdicts(mailbox, seen), config["on_gpu"])
+            finished = _run(workshop, home, job, _Verdicts(mailbox, seen, watch), config["on_gpu"])
         except HybridBatchError as error:
             # No trial can run before the user has mended this: the driver stops and shows it.
             ray.get(mailbox.say.remote(seen, {"fault": error}))
@@ -69,6 +76,7 @@ def serve_trials(config: dict[str, Any]) -> None:
             raise
         if finished:
             ray.get(mailbox.say.remote(seen, {"finished": True}))
+    watch.stop()
 
 
 def _run(workshop: Workshop, home: HomeFolder, job: dict[str, Any], verdicts: _Verdicts, on_gpu: bool) -> bool:

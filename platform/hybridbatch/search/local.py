@@ -15,6 +15,10 @@ class _Verdicts:
     session: StudySession
     number: int
 
+    def notice(self) -> bool:
+        """Know of none: who stops this process does so with a signal."""
+        return False
+
     def report(self, step: int, rung: Rung | None) -> bool:
         """Ask the ledger directly."""
         from hybridbatch.training.broken_group import TakenAwayError

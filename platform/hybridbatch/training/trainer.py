@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from hybridbatch.training.dual_encoder import DualEncoder
 from hybridbatch.training.embedding_gradients import EmbeddingGradients
 from hybridbatch.training.gathering import average_gradients, copy_from_first
 from hybridbatch.training.input_pipeline import InputPipeline
+from hybridbatch.training.loss_sum import LossSum
 from hybridbatch.training.losses import Shard
 from hybridbatch.training.objective import Objective
 from hybridbatch.training.optimization import learning_rate, make_optimizer, set_learning_rates
@@ -37,6 +39,7 @@ from hybridbatch.training.trained_part import TrainedPart
 from hybridbatch.training.workshop import Workshop
 
 _POINTS_OF_CURVE = 200  # enough for a smooth picture of any length
+_NOTICED_LATER = 2  # steps
 
 
 class Trainer:
@@ -101,6 +104,9 @@ class Trainer:
         self.mixture = MixtureCount(pair_sets)
         self.curve: list[CurvePoint] = []
         self.halvings: list[Halving] = []
+        self._since_rung, self._since_point = LossSum(device), LossSum(device)
+        self._notices: deque[Tensor | bool] = deque()
+        self._saved_on_notice = False
         self._bad_loss = self._bad_gradient = torch.tensor(-1, device=device)
         self._input = InputPipeline(
             self.plan,
@@ -117,44 +123,56 @@ class Trainer:
         """The encoder being trained."""
         return self.model.encoder
 
-    def train_until(self, step: int, told: Callable[[CurvePoint], None]) -> float:
-        """Train up to ``step`` steps in all; return the mean loss of the steps done here.
+    def train_until(
+        self,
+        step: int,
+        told: Callable[[CurvePoint], None],
+        noticed: Callable[[], bool] = lambda: False,
+        save: Callable[[], None] = lambda: None,
+    ) -> float:
+        """Train up to ``step`` steps in all; return the mean loss of the steps since it was called last.
 
         Args:
             step: Steps to have done in the end.
             told: Called with the newest point of the curve now and then.
+            noticed: Whether this worker may soon be no more; when it says so on any worker, ``save`` is called once, on
+                all of them after the same step.
+            save: Writes a checkpoint.
 
         Raises:
             TrialError: If the loss or a weight is not finite, or not even one text fits into memory.
         """
         self.model.train()
         every = max(1, self.experiment.training.steps // _POINTS_OF_CURVE)
-        total, recent = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
-        begin, waited, since, first = time.perf_counter(), self._input.waited, self.step, self.step
+        begin, waited, begun = time.perf_counter(), self._input.waited, self.step
         while self.step < step:
-            loss = self._one_step(last=self.step + 1 == step)
-            total, recent = total + loss, recent + loss
+            loss, leaving = self._one_step(last=self.step + 1 == step, noticed=noticed())
+            self._since_rung.add(loss)
+            self._since_point.add(loss)
             if self.step % every == 0 or self.step == step:
-                mean = self._finite(recent) / (self.step - since)  # an accelerator has done its steps only now
+                mean = self._since_point.mean(self._finite)  # an accelerator has done its steps only now
                 seconds = max(time.perf_counter() - begin, 1e-9)
                 point = CurvePoint(
                     step=self.step,
                     loss=mean,
                     learning_rate=learning_rate(self.step - 1, self.experiment.training),
                     temperature=float(self.model.temperature.detach()),
-                    pairs_per_second=(self.step - since) * self.plan.size / seconds,
+                    pairs_per_second=(self.step - begun) * self.plan.size / seconds,
                     waited=(self._input.waited - waited) / seconds,
                 )
                 self.curve.append(point)
                 told(point)
-                begin, waited, since = time.perf_counter(), self._input.waited, self.step
-                recent = torch.zeros_like(recent)
-        mean = self._finite(total) / max(1, step - first)
+                begin, waited, begun = time.perf_counter(), self._input.waited, self.step
+            if leaving and not self._saved_on_notice and self.step < step:
+                self._saved_on_notice = True
+                save()
+        mean = self._since_rung.mean(self._finite)
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
             raise self._not_finite("a weight is", self.step - 1)
         return mean
 
-    def _one_step(self, *, last: bool) -> Tensor:
+    def _one_step(self, *, last: bool, noticed: bool) -> tuple[Tensor, bool]:
+        """Take one step; return the mean loss over all workers, and whether any worker had noticed two steps before."""
         settings = self.experiment.training
         prepared = self._input.step(self.step, last=last)
         self.mixture.add(prepared.step.batch)
@@ -172,11 +190,14 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm or math.inf)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        detached = self._mean_over_workers(loss)
+        detached, any_noticed = self._over_workers(loss, noticed)
         self._bad_loss = self._first(self._bad_loss, detached)
         self._bad_gradient = self._first(self._bad_gradient, norm)
         self.step += 1
-        return detached
+        self._notices.append(any_noticed)
+        # An accelerator has done the step before the last one by now: asking for this step's would make it wait.
+        leaving = len(self._notices) > _NOTICED_LATER and bool(self._notices.popleft())
+        return detached, leaving
 
     def _first(self, known: Tensor, value: Tensor) -> Tensor:
         """Return the first step whose value was not finite, -1 for none.
@@ -185,11 +206,13 @@ class Trainer:
         """
         return torch.where((known < 0) & ~torch.isfinite(value), self.step, known)
 
-    def _mean_over_workers(self, loss: Tensor) -> Tensor:
+    def _over_workers(self, loss: Tensor, noticed: bool) -> tuple[Tensor, Tensor | bool]:
+        """Return the mean loss over all workers, and whether any of them has noticed."""
         if self.shard.workers == 1:
-            return loss
-        torch.distributed.all_reduce(loss)
-        return loss / self.shard.workers
+            return loss, noticed
+        both = torch.stack([loss, loss.new_tensor(float(noticed))])
+        torch.distributed.all_reduce(both)
+        return both[0] / self.shard.workers, both[1] > 0
 
     def _finite(self, loss_sum: Tensor) -> float:
         loss, gradient = int(self._bad_loss), int(self._bad_gradient)
@@ -225,6 +248,7 @@ class Trainer:
         curve = [point.model_dump() for point in self.curve]
         halvings = [halving.model_dump() for halving in self.halvings]
         content = {**state, "mixture": self.mixture_so_far().model_dump(), "curve": curve, "halvings": halvings}
+        content["losses"] = {"rung": self._since_rung.state(), "point": self._since_point.state()}
         save_checkpoint(folder, self.step, self.model, self.optimizer, content)
 
     def load(self, checkpoint: Path) -> dict[str, Any]:
@@ -240,6 +264,9 @@ class Trainer:
             counter.update(state["mixture"][name])
         self.curve = [CurvePoint.model_validate(point) for point in state["curve"]]
         self.halvings = [Halving.model_validate(halving) for halving in state.get("halvings", [])]  # none in older ones
+        losses = state.get("losses", {})  # none in older ones, which were written at rungs alone
+        self._since_rung.load(losses.get("rung"))
+        self._since_point.load(losses.get("point"))
         if self.halvings:
             self.gradients.most_tokens = self.halvings[-1].chunk_tokens
         return state

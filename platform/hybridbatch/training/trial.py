@@ -48,6 +48,9 @@ class Verdicts(Protocol):
             TakenAwayError: If the trial is in other hands, or over.
         """
 
+    def notice(self) -> bool:
+        """Return whether this worker's machine, or that of another one, is about to be taken away."""
+
 
 def run_trial(
     spec: TrialSpec,
@@ -139,7 +142,9 @@ class TrialRun:
         checkpoint = newest_checkpoint(self.folder.checkpoints)
         if checkpoint is not None:
             self._go_back_to(checkpoint, trainer)
-            if not self.verdicts.report(trainer.step, None if self.shard.rank else self.rungs[-1]):
+            # One that was written on notice may lie behind its last rung, or before the first.
+            last = self.rungs[-1] if self.rungs else None
+            if last and not self.verdicts.report(last.step, None if self.shard.rank else last):
                 return self._pruned()
         while trainer.step < self.settings.steps and not self._waited_enough():
             rung = self._next_rung(trainer)
@@ -168,6 +173,8 @@ class TrialRun:
             lambda point: self.progress.update(
                 phase="training", step=point.step, loss=point.loss, pairs_per_second=point.pairs_per_second
             ),
+            noticed=self.verdicts.notice,
+            save=lambda: self._save(trainer, time.perf_counter() - start),
         )
         self.seconds["train"] += time.perf_counter() - start
         start = time.perf_counter()
@@ -181,12 +188,18 @@ class TrialRun:
             self.rungs.append(rung)
             self.progress.update(phase="training", summary=measured.summary)
         self._see_if_best(trainer, rung)
-        if self.shard.rank == 0:
-            state = {"best": vars(self.best), "seconds": self.seconds, "started": self.started}
-            records = {"rungs": self.rungs, "stages": self.stages}
-            dumped = {name: [one.model_dump() for one in some] for name, some in records.items()}
-            trainer.save(self.folder.checkpoints, {**state, **dumped})
+        self._save(trainer)
         return rung
+
+    def _save(self, trainer: Trainer, trained: float = 0.0) -> None:
+        """Write a checkpoint, where ``trained`` seconds of training are not counted yet."""
+        if self.shard.rank:
+            return
+        seconds = {**self.seconds, "train": self.seconds["train"] + trained}
+        state = {"best": vars(self.best), "seconds": seconds, "started": self.started}
+        records = {"rungs": self.rungs, "stages": self.stages}
+        dumped = {name: [one.model_dump() for one in some] for name, some in records.items()}
+        trainer.save(self.folder.checkpoints, {**state, **dumped})
 
     def _measure_selection(self, trainer: Trainer) -> DatasetResult | None:
         data = self.workshop.data(self.experiment.data)
