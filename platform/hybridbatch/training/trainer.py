@@ -36,6 +36,7 @@ from hybridbatch.training.stages import run_stages
 from hybridbatch.training.trained_part import TrainedPart
 from hybridbatch.training.workshop import Workshop
 
+_NO_LIMIT = torch.iinfo(torch.int64).max  # tokens of a part
 _POINTS_OF_CURVE = 200  # enough for a smooth picture of any length
 
 
@@ -92,7 +93,7 @@ class Trainer:
         # Nothing below may refer to the trainer: what it holds has to go with it, not with a later garbage collection.
         self._computing = partial(computing, settings, device)
         self.gradients = gradients = EmbeddingGradients(
-            torch.compile(encoder, dynamic=True) if settings.compile else encoder,
+            _compiled(encoder) if settings.compile else encoder,
             [parameter for parameter in encoder.parameters() if parameter.requires_grad],
             computing=self._computing,
             most_tokens=None if settings.chunk_tokens == "auto" else settings.chunk_tokens,
@@ -144,6 +145,7 @@ class Trainer:
                     temperature=float(self.model.temperature.detach()),
                     pairs_per_second=(self.step - since) * self.plan.size / seconds,
                     waited=(self._input.waited - waited) / seconds,
+                    terms=self._terms(self.step - since),
                 )
                 self.curve.append(point)
                 told(point)
@@ -152,6 +154,7 @@ class Trainer:
         mean = self._finite(total) / max(1, step - first)
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
             raise self._not_finite("a weight is", self.step - 1)
+        self._agree_on_parts()
         return mean
 
     def _one_step(self, *, last: bool) -> Tensor:
@@ -171,12 +174,27 @@ class Trainer:
         average_gradients(self.model.parameters(), self.shard.workers)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm or math.inf)
         self.optimizer.step()
+        self.model.bound_temperature()
         self.optimizer.zero_grad(set_to_none=True)
         detached = self._mean_over_workers(loss)
         self._bad_loss = self._first(self._bad_loss, detached)
         self._bad_gradient = self._first(self._bad_gradient, norm)
         self.step += 1
         return detached
+
+    def _agree_on_parts(self) -> None:
+        """Take the smallest parts that any worker has come to: what the first records and restores then holds for all.
+
+        Each halves its parts by itself, since the others are on their way to the loss.
+        """
+        if self.shard.workers == 1:
+            return
+        mine = self.gradients.most_tokens
+        smallest = torch.tensor(_NO_LIMIT if mine is None else mine, device=self.device)
+        torch.distributed.all_reduce(smallest, torch.distributed.ReduceOp.MIN)
+        if int(smallest) < (_NO_LIMIT if mine is None else mine):
+            self.gradients.most_tokens = int(smallest)
+            self.halvings.append(Halving(step=self.step - 1, chunk_tokens=int(smallest)))
 
     def _first(self, known: Tensor, value: Tensor) -> Tensor:
         """Return the first step whose value was not finite, -1 for none.
@@ -185,11 +203,18 @@ class Trainer:
         """
         return torch.where((known < 0) & ~torch.isfinite(value), self.step, known)
 
-    def _mean_over_workers(self, loss: Tensor) -> Tensor:
+    def _mean_over_workers(self, values: Tensor) -> Tensor:
         if self.shard.workers == 1:
-            return loss
-        torch.distributed.all_reduce(loss)
-        return loss / self.shard.workers
+            return values
+        torch.distributed.all_reduce(values)
+        return values / self.shard.workers
+
+    def _terms(self, steps: int) -> dict[str, float]:
+        sums = self.objective.take_sums()
+        if not sums:
+            return {}
+        means = self._mean_over_workers(torch.stack(list(sums.values())) / steps)
+        return dict(zip(sums, means.tolist(), strict=True))
 
     def _finite(self, loss_sum: Tensor) -> float:
         loss, gradient = int(self._bad_loss), int(self._bad_gradient)
@@ -247,3 +272,10 @@ class Trainer:
 
 def _seed_pass(seed: int, step: int, rank: int, number: int) -> None:
     torch.manual_seed(derive_seed(seed, "step", step, rank, "pass", number))
+
+
+def _compiled(encoder: nn.Module) -> Any:
+    # Anew for every trial: what another trial left in this process has its kernels chosen for other lengths, and after
+    # eight sorts of encoders (searched dropouts, say) torch compiles no more and says so only in a warning.
+    torch.compiler.reset()
+    return torch.compile(encoder, dynamic=True)
