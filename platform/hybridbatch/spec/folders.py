@@ -73,10 +73,9 @@ class TrialFolder:
         """Folder of the best weights so far, kept while a trial with early stopping runs."""
         return self.path / "best"
 
-    @property
-    def accelerator_lost(self) -> Path:
-        """File that says that the trial once left its workers without a usable accelerator."""
-        return self.path / "accelerator-lost"
+    def accelerator_lost(self, rank: int) -> Path:
+        """File that says that the trial once left a worker without a usable accelerator."""
+        return self.path / f"accelerator-lost-{rank}"
 
     @property
     def model(self) -> Path:
@@ -127,7 +126,7 @@ class TrialFolder:
         """Remove checkpoints and the like; a process killed after it wrote the result may have left them."""
         for folder in (self.checkpoints, self.best_weights):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.progress, self.accelerator_lost):
+        for file in (self.progress, *self.path.glob("accelerator-lost-*")):
             file.unlink(missing_ok=True)
 
     def read_result(self) -> TrialResult | None:

@@ -288,9 +288,13 @@ class TrialRun:
         return self.result("failed", reason)
 
     def is_first_loss_of_the_accelerator(self) -> bool:
-        """Return whether the trial may be tried again with a fresh accelerator; the second time it is its own fault."""
-        first = not self.folder.accelerator_lost.exists()
-        self.folder.accelerator_lost.touch()
+        """Return whether the trial may be tried again with a fresh accelerator; the second time it is its own fault.
+
+        Each worker counts for itself: all of them may meet it in one attempt.
+        """
+        mark = self.folder.accelerator_lost(self.shard.rank)
+        first = not mark.exists()
+        mark.touch()
         return first
 
     def write(self, result: TrialResult) -> TrialResult:
