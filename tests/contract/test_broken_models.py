@@ -71,6 +71,13 @@ def _weights_that_run_code(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
 
+def _model_written_in_its_own_code(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config", "AutoModel": "mine.Model"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "mine.py").write_text(f"from pathlib import Path\nPath({str(folder / 'it ran')!r}).touch()\n")
+
+
 def _tokenizer_with_more_tokens(folder: Path) -> None:
     from transformers import AutoTokenizer
 
@@ -172,6 +179,7 @@ def _no_tokenizer(folder: Path) -> None:
         (_cut_weights, "the model cannot be loaded"),
         (_empty_weights, "the model cannot be loaded"),
         (_weights_that_run_code, "weights that hold more than tensors: reading them could run code"),
+        (_model_written_in_its_own_code, "a model that is written in Python files of its own, which are never run"),
         (_vocabulary_of_another_model, "the tokenizer cannot be loaded"),
         (_weights_of_a_smaller_model, "the weights lack 4 tensors, such as encoder.layer.0.attention.output"),
         (_tokenizer_with_more_tokens, "the tokenizer does not match the weights"),
@@ -192,8 +200,9 @@ def _no_tokenizer(folder: Path) -> None:
     ],
 )
 def test_a_broken_model_folder_is_refused_with_its_name(
-    tiny: Path, tmp_path: Path, damage: Callable[[Path], None], said: str
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None], said: str
 ):
+    monkeypatch.setattr("builtins.input", lambda question: "y")  # whatever a library asks, such as to run code
     folder = tmp_path / "model"
     shutil.copytree(tiny, folder)
     damage(folder)

@@ -11,10 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import load_file
 from tests.command_line import CommandLine
+from tests.published_laser import small_laser
 from tests.published_models import PublishedModels
 from tests.small_study import BITEXT, CONTENT, experiment, write_file
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from hybridbatch.evaluation.score import evaluate_embeddings
 from hybridbatch.foundation.errors import UserError
@@ -173,6 +176,62 @@ def test_a_tokenizer_of_another_model_is_refused_before_the_first_trial(
         done = command_line(*command, "--home", home.path)
         done.is_message(str(model), "the tokenizer does not match the weights", "tokens, but embeddings for")
     assert not home.study("small").path.exists()
+
+
+class Code:
+    """What leaves a file behind when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
+def test_weights_that_could_run_code_are_refused_before_the_first_trial(
+    command_line: CommandLine, home: HomeFolder, tmp_path: Path, published: PublishedModels
+) -> None:
+    model = published.copy("mbert", tmp_path / "old")
+    weights = load_file(model / "model.safetensors")
+    (model / "model.safetensors").unlink()
+    file = write_file(tmp_path, {"backbone": {**MBART, "kind": "mbert", "name": str(model)}})
+    torch.save(weights, model / "pytorch_model.bin")
+    done = command_line("plan", file, "--home", home.path)
+    assert done.code == 0, f"old, and tensors alone: {done.err}"
+    torch.save({**weights, "more": Code(tmp_path / "it ran")}, model / "pytorch_model.bin")
+    for command in (["plan", file], ["run", file, "--local"]):
+        done = command_line(*command, "--home", home.path)
+        said = "weights that hold more than tensors: reading them could run code: "
+        done.is_message(str(model), "the model cannot be loaded", said, "in pytorch_model.bin")
+    (model / "pytorch_model.bin").write_bytes((model / "pytorch_model.bin").read_bytes()[:-99])
+    assert command_line("plan", file, "--home", home.path).code == 0, "no list of what is in it: a trial will tell"
+    assert not home.study("small").path.exists()
+    assert not (tmp_path / "it ran").exists()
+
+
+def test_texts_longer_than_a_model_has_positions_for_are_refused_before_the_first_trial(
+    command_line: CommandLine, home: HomeFolder, tmp_path: Path, published: PublishedModels
+) -> None:
+    model = published("xlm-r")
+    most = AutoConfig.from_pretrained(model).max_position_embeddings - 2  # as RoBERTa counts them
+    backbone = {"kind": "xlm-r", "name": str(model), "question_tokens": 24}
+    for passage_tokens, problem in ((most, None), (most + 1, "the model has fewer positions than that")):
+        file = write_file(tmp_path, {"backbone": {**backbone, "passage_tokens": passage_tokens}})
+        done = command_line("plan", file, "--home", home.path)
+        if problem is None:
+            assert done.code == 0, done.err
+        else:
+            done.is_message(f"{file} -> backbone.passage_tokens", problem, str(most + 1), f"at most {most}")
+
+
+def test_an_encoder_that_keeps_all_states_is_refused_before_the_first_trial(small_data: Path, tmp_path: Path) -> None:
+    laser = {"kind": "laser", "folder": str(small_laser()), "question_tokens": 24, "passage_tokens": 24}
+    made = {"backbone": laser, "training.gradient_checkpointing": True, **NO_BASELINES}
+    with pytest.raises(UserError, match=r"training\.gradient_checkpointing: this encoder cannot compute its states"):
+        check_study(experiment(made), DataLocation(small_data, tmp_path))
+    check_study(experiment({**made, "training.gradient_checkpointing": False}), DataLocation(small_data, tmp_path))
+    scratch = {"training.gradient_checkpointing": True, **NO_BASELINES}
+    check_study(experiment(scratch), DataLocation(small_data, tmp_path))
 
 
 ARMS_IN_GREEK: dict[str, tuple[dict[str, Any], str]] = {

@@ -53,3 +53,15 @@ def test_who_fails_by_itself_fails_the_trial_with_what_the_first_had_measured(fo
     assert kept in ([2], [2, 4]), "the first worker keeps the rungs: those of its last checkpoint count"
     assert sum(result.mixture.batches.values()) == result.steps == kept[-1]
     assert "gloo" in atomic.read_json(folder / "failing-0.json"), "the other is not the one that failed"
+
+
+def test_parts_that_one_worker_halves_are_those_of_all_from_the_next_evaluation_on(folder: Path) -> None:
+    (folder / "meeting-point").unlink(missing_ok=True)
+    ends, said = run_workers("tests.tight_worker", 2, str(folder))
+    assert ends == [0, 0], said
+    first, second = (atomic.read_json(folder / f"tight-{rank}.json") for rank in (0, 1))
+    own = second["halvings"]
+    assert own[0]["step"] == 0, "the second worker meets it at its first step"
+    assert first["halvings"] == [{"step": 1, "chunk_tokens": own[-1]["chunk_tokens"]}], "the first notes it for all"
+    assert first["most_tokens"] == second["most_tokens"] == own[-1]["chunk_tokens"] <= 40
+    assert first["losses"] == second["losses"]

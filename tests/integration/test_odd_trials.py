@@ -22,10 +22,11 @@ from hybridbatch.search.ownership import Owner, lease
 from hybridbatch.search.session import StudySession
 from hybridbatch.search.verdicts import RUNGS, VERDICTS
 from hybridbatch.spec.folders import HomeFolder, TrialFolder
-from hybridbatch.spec.trial import Rung
+from hybridbatch.spec.trial import Rung, TrialResult
 from hybridbatch.tracking.store import TrackingStore, runs_by_trial
 from hybridbatch.training.broken_group import BrokenGroupError
-from hybridbatch.training.trial import run_trial
+from hybridbatch.training.losses import Shard
+from hybridbatch.training.trial import TrialRun, run_trial
 
 
 def study(home: HomeFolder, data: Path, changes: dict[str, Any], watcher: Watcher | None = None) -> StudySession:
@@ -81,6 +82,25 @@ def test_a_lost_accelerator_is_not_the_trials_fault_until_it_happens_again(tmp_p
     result = folder.read_result()
     assert result is not None
     assert (result.state, "device-side assert" in str(result.reason)) == ("failed", True)
+    assert sorted(path.name for path in folder.path.iterdir()) == ["curve.json", "result.json"]
+
+
+def test_workers_that_lose_their_accelerators_together_have_lost_them_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(run: TrialRun) -> TrialResult:
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered", 59)
+
+    monkeypatch.setattr(TrialRun, "to_the_end", lost)
+    workshop, folder = make_workshop(tmp_path), TrialFolder(tmp_path / "00000")
+    folder.path.mkdir()
+    for rank in (0, 1, 1):
+        assert folder.read_result() is None, "no worker has lost it twice"
+        with pytest.raises(BrokenGroupError):
+            run_trial(spec_of(experiment()), folder, workshop, Rungs(), shard=Shard(rank, 2))
+    result = folder.read_result()
+    assert result is not None
+    assert "device-side assert" in str(result.reason)
     assert sorted(path.name for path in folder.path.iterdir()) == ["curve.json", "result.json"]
 
 

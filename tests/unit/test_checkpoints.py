@@ -80,6 +80,15 @@ def test_the_newest_two_are_kept(tmp_path: Path):
     assert newest_checkpoint(tmp_path) == tmp_path / "step-00000100"
 
 
+def test_the_half_of_a_checkpoint_that_a_killed_attempt_left_goes_with_the_next_attempt(tmp_path: Path):
+    model, optimizer = trained()
+    for name in (".step-00000005.0123abcd", ".step-00000006.0123abcd"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"half")
+    save_checkpoint(tmp_path, 5, model, optimizer, {})
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [".step-00000006.0123abcd", "step-00000005"]
+
+
 def test_nothing_in_it_is_pickled(checkpoint: Path):
     assert sorted(file.name for file in checkpoint.iterdir()) == sorted(FILES)
     refusals = (pickle.UnpicklingError, ValueError, EOFError, KeyError, IndexError)

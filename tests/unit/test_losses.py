@@ -149,6 +149,19 @@ def test_a_learnt_temperature_falls_while_pairs_are_found_and_rises_while_they_a
         assert math.copysign(1, float(model.log_temperature.grad)) == sign
 
 
+@pytest.mark.parametrize(("start", "lowest"), [(0.05, 0.01), (0.01, 0.01), (0.004, 0.004)])
+def test_a_learnt_temperature_does_not_fall_below_a_hundredth_or_its_start(start: float, lowest: float):
+    model = DualEncoder(torch.nn.Identity(), temperature=start, learn_temperature=True)
+    for reached, kept in ((start, start), (0.5, 0.5), (0.001, lowest)):
+        model.log_temperature.data.fill_(math.log(reached))
+        model.bound_temperature()
+        assert model.temperature.item() == pytest.approx(kept)
+    fixed = DualEncoder(torch.nn.Identity(), temperature=0.05, learn_temperature=False)
+    before = fixed.log_temperature.clone()
+    fixed.bound_temperature()
+    assert torch.equal(fixed.log_temperature, before)
+
+
 def test_an_absent_candidate_is_a_negative_of_no_question():
     questions, passages, negatives = unit(3, 1), unit(3, 2), unit(2, 3)
     keys = torch.tensor([1, 2, 3, ABSENT, 4])

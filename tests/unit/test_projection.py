@@ -122,6 +122,20 @@ def test_a_run_names_what_no_batch_held(tmp_path: Path) -> None:
     assert not [point.key for point in first.metrics if "left_out" in point.key]
 
 
+def test_a_run_has_a_curve_for_each_term_of_the_loss(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "quickstart", [trial_result(0), trial_result(1)])
+    first, second = study.trials()
+    terms = {"info_nce": 1.5, "bias-penalty": 0.25}
+    first.write_curve(tuple(point.model_copy(update={"terms": terms}) for point in first.read_curve()))
+    points = [point for point in record_of(first, "quickstart").metrics if point.key.startswith("train/loss_of/")]
+    assert {(point.key, point.value) for point in points} == {
+        ("train/loss_of/info_nce", 1.5),
+        ("train/loss_of/bias-penalty", 0.25),
+    }
+    assert [point.step for point in points][:3:2] == [10, 20]
+    assert not [point for point in record_of(second, "quickstart").metrics if "loss_of" in point.key]
+
+
 def test_a_second_projection_changes_nothing(store: TrackingStore, study: StudyFolder) -> None:
     project_study(study, store)
     before = everything(store)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import math
 import re
+import shutil
 import weakref
 from pathlib import Path
 from typing import Any
@@ -12,21 +14,24 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.small_study import drop_language, experiment
+from tests.small_study import BITEXT, drop_language, experiment
 from tests.tiny_trial import InterruptedTrialError, Rungs, make_trainer, make_workshop, run, spec_of
 
 from hybridbatch.backbones.huggingface import from_folder_or_name
 from hybridbatch.evaluation.measure import measure
 from hybridbatch.foundation.errors import ConflictError, OneWorkerError, TrialError, UserError
 from hybridbatch.search.checks import check_study
+from hybridbatch.spec.experiment import EarlyStopping
 from hybridbatch.spec.folders import TrialFolder
 from hybridbatch.spec.trial import TrialResult, TrialSpec
 from hybridbatch.training.broken_group import BrokenGroupError
+from hybridbatch.training.early_stopping import BestSoFar
 from hybridbatch.training.losses import Shard
 from hybridbatch.training.trainer import Trainer
 from hybridbatch.training.trial import TrialRun, run_trial
 from hybridbatch.training.workshop import Workshop
 
+NAN = math.nan
 LIVELY = {"backbone.dropout": 0.3, "loss.learn_temperature": True, "training.steps": 8}
 
 
@@ -200,6 +205,13 @@ def test_a_learnt_temperature_moves_and_a_fixed_one_does_not(workshop: Workshop,
     assert learn or not any(moved)
 
 
+def test_a_learnt_temperature_stays_above_its_bound_at_every_step(workshop: Workshop):
+    easy = {"loss.learn_temperature": True, "loss.temperature": 0.02, "training.learning_rate": 0.3}
+    points: list[Any] = []
+    make_trainer(workshop, {**easy, "training.warmup": 0.0}).train_until(6, points.append)
+    assert min(point.temperature for point in points) >= 0.01 * (1 - 1e-6)
+
+
 def test_training_learns(workshop: Workshop, tmp_path: Path):
     result = run(workshop, tmp_path, {"training.steps": 60, "training.evaluate_every": 30})
     assert result.rungs[-1].train_loss < 0.8 * result.rungs[0].train_loss
@@ -215,6 +227,37 @@ def test_a_damaged_checkpoint_stops_the_trial_with_a_message_and_nothing_is_lost
     with pytest.raises(UserError, match=r"this checkpoint is damaged(.|\n)*training goes on from step-00000002"):
         run(workshop, tmp_path)
     assert sorted(one.name for one in checkpoints.iterdir()) == ["step-00000002", "step-00000004"]
+
+
+def test_damaged_best_weights_stop_the_trial_with_a_remedy_that_mends_it(workshop: Workshop, tmp_path: Path):
+    stopping = {
+        "training.steps": 40,
+        "training.early_stopping": {"patience": 2},
+        "search.objectives": [{"metric": "map_mono", "direction": "minimize"}],
+    }
+    whole = run(workshop, tmp_path / "whole", stopping)
+    with pytest.raises(InterruptedTrialError):
+        run(workshop, tmp_path, stopping, Rungs(interrupt_at=whole.steps))
+    folder = TrialFolder(tmp_path / "00000")
+    (folder.best_weights / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(UserError, match="delete this folder and checkpoints beside it, then run") as caught:
+        run(workshop, tmp_path, stopping)
+    assert str(caught.value.file) == str(folder.best_weights)
+    shutil.rmtree(folder.best_weights)
+    shutil.rmtree(folder.checkpoints)
+    assert figures(run(workshop, tmp_path, stopping)) == figures(whole)
+
+
+def test_an_evaluation_without_a_value_is_never_the_best():
+    (objective,), settings = experiment().search.objectives, EarlyStopping(patience=2)
+    best = BestSoFar()
+    assert [best.see(step, value, objective, settings) for step, value in enumerate((NAN, 0.2, NAN, 0.3))] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert (best.step, best.value, best.waited) == (3, 0.3, 0)
 
 
 def test_the_number_of_threads_is_that_of_the_trial(workshop: Workshop):
@@ -309,6 +352,38 @@ def test_who_alone_knows_of_a_failure_ends_the_group(workshop: Workshop, tmp_pat
     result = folder.read_result()
     assert result is not None
     assert (result.state, result.reason) == ("failed", "training, backbone: not even one text fits")
+
+
+def test_a_lack_of_memory_outside_the_encoder_fails_the_trial_with_a_remedy(
+    workshop: Workshop, tmp_path: Path, monkeypatch: Any
+):
+    def out_of_memory(optimizer: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the manual")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", out_of_memory)
+    result = run(workshop, tmp_path)
+    assert (result.state, (result.reason or "").splitlines()[:2]) == (
+        "failed",
+        [
+            "training, backbone: the accelerator's memory is too small, whatever the parts of a batch",
+            "  seen:    'CUDA out of memory. Tried to allocate 2.00 GiB.'",
+        ],
+    )
+    assert "training.trim_vocabulary, training.lora or a smaller backbone" in (result.reason or "")
+
+
+def test_the_curve_says_what_of_the_loss_comes_from_each_arm(workshop: Workshop):
+    optical = {"bitext": {"dataset": "bitext", "path": BITEXT}, "batch_size": 8, "weight": 0.5}
+    points: list[Any] = []
+    made = {"arms.bias-penalty": {"weight": 0.3}, "arms.optical": optical, "training.steps": 400}
+    make_trainer(workshop, made).train_until(6, points.append)
+    assert [point.step for point in points] == [2, 4, 6], "means of two steps"
+    for point in points:
+        assert list(point.terms) == ["info_nce", "bias-penalty", "optical"]
+        assert min(point.terms.values()) > 0
+        assert sum(point.terms.values()) == pytest.approx(point.loss, rel=1e-5)
+    make_trainer(workshop).train_until(2, points.append)
+    assert points[-1].terms == {}, "one term: it is the loss"
 
 
 def test_steps_say_how_long_they_waited_for_their_texts(workshop: Workshop):

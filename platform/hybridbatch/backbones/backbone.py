@@ -110,6 +110,13 @@ class BackboneSettings(Settings):
         """
         raise TypeError(f"{type(self).__name__} must say what its encoder looks like")
 
+    def check_weights(self) -> None:
+        """Raise for weights that cannot be read, as far as it shows in no time.
+
+        Raises:
+            UserError: If there are no such weights, or reading them could run code.
+        """
+
     def stated_widths(self) -> Widths:
         """Return what is known of the widths before anything is loaded.
 

@@ -90,6 +90,16 @@ class HuggingFaceBackbone(BackboneSettings):
         check_model_type(self.model, self.revision, self.model_types)
         return outline(self.model, self.revision)
 
+    def check_weights(self) -> None:
+        """Raise for weights that are no tensors alone.
+
+        Raises:
+            UserError: If there is no such model, or reading its weights could run code.
+        """
+        from hybridbatch.backbones.encoders.hub import check_pickled_weights
+
+        check_pickled_weights(self.model, self.revision)
+
     def stated_widths(self) -> Widths:
         """Return the widths that the model's files state.
 

@@ -59,7 +59,7 @@ def serve_trials(config: dict[str, Any]) -> None:
     if first:
         config["reclaimer"].watch.remote(mailbox, ray.util.get_current_placement_group())
         ray.get(mailbox.arrived.remote())
-    while (given := ray.get(mailbox.next_job.remote(seen))) is not None:
+    while (given := _next_job(mailbox, seen, config["on_gpu"])) is not None:
         seen, job = given
         try:
             finished = _run(workshop, home, job, _Verdicts(mailbox, seen, watch), config["on_gpu"])
@@ -77,6 +77,16 @@ def serve_trials(config: dict[str, Any]) -> None:
         if finished:
             ray.get(mailbox.say.remote(seen, {"finished": True}))
     watch.stop()
+
+
+def _next_job(mailbox: Any, seen: int, on_gpu: bool) -> tuple[int, dict[str, Any]] | None:
+    """Wait for the next trial, without the memory of the one before: another group may share the accelerator."""
+    if on_gpu:
+        import torch
+
+        torch.cuda.empty_cache()
+    given: tuple[int, dict[str, Any]] | None = ray.get(mailbox.next_job.remote(seen))
+    return given
 
 
 def _run(workshop: Workshop, home: HomeFolder, job: dict[str, Any], verdicts: _Verdicts, on_gpu: bool) -> bool:

@@ -24,7 +24,7 @@ from hybridbatch.evaluation.task_ranks import TaskRanks, language_offsets, leadi
 from hybridbatch.foundation.errors import UserError, one_of
 from hybridbatch.search.planned import PlannedTrials, planned_trials
 from hybridbatch.search.settings_to_check import SettingsToCheck, settings_to_check
-from hybridbatch.spec.experiment import Experiment, Objective
+from hybridbatch.spec.experiment import Experiment, Objective, Training
 from hybridbatch.spec.sources import DataLocation
 from hybridbatch.training.arm import active_arms, check_tokens_are_known, errors_below
 from hybridbatch.training.matryoshka import check_widths
@@ -147,7 +147,10 @@ def _size(one: SettingsToCheck) -> int:
 
 
 def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData], location: DataLocation) -> None:
-    """Load the tokenizer of every pretrained model: megabytes at most, and enough to know that the model is there."""
+    """Load the tokenizer of every pretrained model: megabytes at most, and enough to know that the model is there.
+
+    Of its weights only a list of what is in them is looked at, where they could hold more than tensors.
+    """
     tokenizers: dict[str, Any] = {}
     for one in settings:
         backbone = cast(BackboneSettings, one.experiment.backbone)
@@ -159,6 +162,7 @@ def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, Tria
             if key not in tokenizers:
                 text = TrainingText(fingerprint="", texts=tuple, cache=location.cache)  # needs no text
                 tokenizers[key] = here.tokenizer(text)
+                here.check_weights()
             if isinstance(tokenizers[key], LanguageAwareTokenizer):
                 _check_languages(tokenizers[key], loaded[_data_key(one.experiment)])
         except UserError as error:
@@ -182,7 +186,7 @@ def _check_hard_negatives(
 
 
 def _check_trained_parts(settings: Iterable[SettingsToCheck], location: DataLocation) -> None:
-    """Compare what is trained, and at which widths, with what is known of the encoder without its weights."""
+    """Compare what is trained, on how long texts and at which widths, with what is known of an encoder as such."""
     outlines: dict[str, Any] = {}
     for one in settings:
         backbone, training = cast(BackboneSettings, one.experiment.backbone), one.experiment.training
@@ -192,15 +196,22 @@ def _check_trained_parts(settings: Iterable[SettingsToCheck], location: DataLoca
                 width = backbone.located(location).stated_widths().embedding
                 if width is not None:
                     check_widths(one.experiment.loss.matryoshka, width)
-            if training.lora or training.freeze_layers or training.freeze_embeddings or training.layer_decay != 1:
+            if not backbone.random_weights or _asks_for_parts(training):
                 from hybridbatch.training.trained_part import check_trained_part  # torch, which nobody else needs here
+                from hybridbatch.training.workshop import check_lengths
 
                 key = backbone.model_dump_json()
                 if key not in outlines:
                     outlines[key] = backbone.located(location).outline()
+                check_lengths(backbone, outlines[key])
                 check_trained_part(outlines[key], training)
         except UserError as error:
             raise one.named_in(error) from error
+
+
+def _asks_for_parts(training: Training) -> bool:
+    frozen = training.freeze_layers or training.freeze_embeddings
+    return bool(training.lora or frozen or training.layer_decay != 1 or training.gradient_checkpointing)
 
 
 def _check_languages(tokenizer: LanguageAwareTokenizer, data: TrialData) -> None:

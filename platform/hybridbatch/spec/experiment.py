@@ -89,7 +89,8 @@ class Loss(Settings):
 
     Attributes:
         temperature: What the cosine scores are divided by; the start value when it is learnt.
-        learn_temperature: Whether the temperature is trained with the encoder.
+        learn_temperature: Whether the temperature is trained with the encoder; not below 0.01 (CLIP, arXiv 2103.00020),
+            or below its start value where that is lower.
         directions: Whether questions choose passages, or also passages choose questions (mean of both).
         mask_equal_passages: Whether passages with the positive's own text are left out of the negatives.
         mask_translations: Whether passages of items that share a passage with the positive's item, in whatever

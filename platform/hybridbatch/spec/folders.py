@@ -76,10 +76,9 @@ class TrialFolder:
         """Folder of the best weights so far, kept while a trial with early stopping runs."""
         return self.path / "best"
 
-    @property
-    def accelerator_lost(self) -> Path:
-        """File that says that the trial once left its workers without a usable accelerator."""
-        return self.path / "accelerator-lost"
+    def accelerator_lost(self, rank: int) -> Path:
+        """File that says that the trial once left a worker without a usable accelerator."""
+        return self.path / f"accelerator-lost-{rank}"
 
     @property
     def model(self) -> Path:
@@ -142,7 +141,7 @@ class TrialFolder:
 
     def what_only_a_running_trial_needs(self) -> tuple[Path, ...]:
         """Return where checkpoints and the like lie."""
-        return self.checkpoints, self.best_weights, self.progress, self.accelerator_lost
+        return self.checkpoints, self.best_weights, self.progress, *self.path.glob("accelerator-lost-*")
 
     def remove_what_only_a_running_trial_needs(self) -> None:
         """Remove checkpoints and the like; a process killed after it wrote the result may have left them."""

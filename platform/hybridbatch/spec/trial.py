@@ -93,6 +93,8 @@ class CurvePoint(Record):
         temperature: Temperature after it.
         pairs_per_second: Pairs of the global batch per second since the point before.
         waited: Share of that time in which steps waited for their texts.
+        terms: What of the loss is InfoNCE (``info_nce``) and what comes from each arm, by its name; empty for a loss
+            without terms of arms, and in older records.
     """
 
     step: int
@@ -101,13 +103,14 @@ class CurvePoint(Record):
     temperature: float
     pairs_per_second: float
     waited: float = 0.0
+    terms: dict[str, float] = {}
 
 
 class Halving(Record):
     """A part of a batch that did not fit into the accelerator's memory, so that parts are smaller from then on.
 
     Attributes:
-        step: The step that was repeated.
+        step: The step that was repeated; of other workers than the first, the last step before they told.
         chunk_tokens: Tokens of a part since then, padding included.
     """
 

@@ -218,6 +218,7 @@ def _curve_values(at: CurvePoint) -> Iterator[tuple[str, float]]:
     yield "learning_rate", at.learning_rate
     yield "temperature", at.temperature
     yield "pairs_per_second", at.pairs_per_second
+    yield from ((f"loss_of/{name}", value) for name, value in at.terms.items())
 
 
 def _final_values(result: TrialResult, experiment: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

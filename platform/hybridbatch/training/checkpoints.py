@@ -33,7 +33,9 @@ def save_checkpoint(
     Raises:
         StoreError: If the disk is full.
     """
-    with atomic.folder_written_whole(folder / f"step-{step:08d}") as draft:
+    checkpoint = folder / f"step-{step:08d}"
+    atomic.remove_abandoned_drafts(checkpoint)  # of an attempt that was killed here: large, and of no use
+    with atomic.folder_written_whole(checkpoint) as draft:
         write_tensors(model.state_dict(), draft / "model.safetensors")
         write_tensors(_optimizer_tensors(optimizer), draft / "optimizer.safetensors")
         files = ("model.safetensors", "optimizer.safetensors")
@@ -90,13 +92,18 @@ def load_checkpoint(checkpoint: Path, model: nn.Module, optimizer: torch.optim.O
     return {"step": content["step"], **content["state"]}
 
 
-def load_weights(file: Path, model: nn.Module) -> None:
+def load_weights(file: Path, model: nn.Module, mend: str | None = None) -> None:
     """Put the weights in ``file`` into ``model``.
+
+    Args:
+        file: The file.
+        model: The module.
+        mend: What the reader can do about a damaged file; None: what holds for a checkpoint.
 
     Raises:
         UserError: If the file is damaged or is not one of this model.
     """
-    tensors = _tensors(file)
+    tensors = _tensors(file, mend)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -109,11 +116,11 @@ def load_weights(file: Path, model: nn.Module) -> None:
         ) from error
 
 
-def _tensors(file: Path) -> dict[str, Tensor]:
+def _tensors(file: Path, mend: str | None = None) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = load_file(file)
     except (OSError, SafetensorError) as error:
-        raise _damaged(file.parent, _reason(error)) from error
+        raise _damaged(file.parent, _reason(error), mend) from error
     return tensors
 
 
@@ -122,7 +129,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 
 
-def _damaged(checkpoint: Path, problem: str) -> UserError:
+def _damaged(checkpoint: Path, problem: str, mend: str | None = None) -> UserError:
     others = [other.name for other in _steps(checkpoint.parent) if other != checkpoint]
     then = f"training goes on from {others[-1]}" if others else "the trial starts again from its first step"
     return UserError(
@@ -130,7 +137,7 @@ def _damaged(checkpoint: Path, problem: str) -> UserError:
         file=checkpoint,
         seen=problem,
         allowed="the files as they were written",
-        remedy=f"delete this folder, then run `hybridbatch resume`: {then}",
+        remedy=mend or f"delete this folder, then run `hybridbatch resume`: {then}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from hybridbatch.spec.experiment import EarlyStopping, Objective
@@ -22,9 +23,9 @@ class BestSoFar:
     waited: int = 0
 
     def see(self, step: int, value: float, objective: Objective, settings: EarlyStopping) -> bool:
-        """Take note of an evaluation; return whether it is the best so far."""
+        """Take note of an evaluation; return whether it is the best so far; one without a value (NaN) is not."""
         sign = 1 if objective.direction == "maximize" else -1
-        if self.value is None or sign * (value - self.value) > settings.minimum_improvement:
+        if not math.isnan(value) and (self.value is None or sign * (value - self.value) > settings.minimum_improvement):
             self.step, self.value, self.waited = step, value, 0
             return True
         self.waited += 1

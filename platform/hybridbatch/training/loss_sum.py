@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,11 +22,17 @@ class LossSum:
         """Add the loss of one step."""
         self._sum, self._steps = self._sum + loss, self._steps + 1
 
-    def mean(self, number: Callable[[Tensor], float]) -> float:
-        """Return the mean since the last call, 0 without a step; ``number`` brings the sum from the device."""
-        mean = number(self._sum) / max(1, self._steps)
+    def take(self) -> tuple[Tensor, int]:
+        """Return the sum and the number of its steps, and begin anew."""
+        taken = self._sum, self._steps
         self._sum, self._steps = torch.zeros_like(self._sum), 0
-        return mean
+        return taken
+
+    def share(self, workers: int) -> None:
+        """Put the mean over workers in place of each worker's own sum: their mean in the end stays what it would be."""
+        if workers > 1:
+            torch.distributed.all_reduce(self._sum)
+            self._sum = self._sum / workers
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`load` goes on from. A number that is not finite is none that training goes on from."""

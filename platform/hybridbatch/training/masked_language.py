@@ -160,12 +160,13 @@ def take_over_published_head(head: MaskedLanguageHead, folder: Path, name: str) 
     from hybridbatch.backbones.encoders.model_files import has_old_weights
 
     with readable_loading_errors(name, "model"):
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or getattr(config, "is_encoder_decoder", False):
             return False
         model, report = AutoModelForMaskedLM.from_pretrained(
             folder,
             config=config,
+            trust_remote_code=False,
             dtype=torch.float32,
             use_safetensors=not has_old_weights(folder),
             weights_only=True,

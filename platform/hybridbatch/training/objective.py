@@ -44,6 +44,7 @@ class Objective:
         self._tokens = context.workshop.training_tokens(context.experiment)
         self._terms: dict[str, EmbeddingTerm] = {}
         self._state_terms: dict[str, StateTerm] = {}
+        self._noted: dict[str, Tensor] = {}
         changes = []
         for name, arm in active_arms(context.experiment):
             with errors_below(f"arms.{name}"):
@@ -86,9 +87,12 @@ class Objective:
             widths=settings.matryoshka,
             shard=self._shard,
         )
+        self._note("info_nce", loss)
         for name, term in self._terms.items():
             with errors_below(f"arms.{name}"):
-                loss = loss + term.loss(embeddings, prepared.step, temperature)
+                value = term.loss(embeddings, prepared.step, temperature)
+            self._note(name, value)
+            loss = loss + value
         return loss
 
     def backward_of_state_terms(self, step: int, computing: Callable[[], AbstractContextManager[object]]) -> Tensor:
@@ -96,5 +100,19 @@ class Objective:
         total = torch.zeros((), device=self._model.log_temperature.device)
         for name, term in self._state_terms.items():
             with errors_below(f"arms.{name}"), memory_of(f"arms.{name}"):
-                total = total + term.backward(self._model.encoder, step, computing())
+                value = term.backward(self._model.encoder, step, computing())
+            self._note(name, value)
+            total = total + value
         return total
+
+    def take_terms(self) -> dict[str, Tensor]:
+        """Return each term of the step that was just taken: on this worker, as it enters the loss.
+
+        ``info_nce`` and the names of arms; nothing for a loss of one term.
+        """
+        terms, self._noted = self._noted, {}
+        return terms
+
+    def _note(self, name: str, value: Tensor) -> None:
+        if self._terms or self._state_terms:
+            self._noted[name] = value.detach()

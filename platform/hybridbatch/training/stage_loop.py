@@ -16,7 +16,7 @@ from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.spec.experiment import Training
 from hybridbatch.training.arm import StageWork, memory_of
 from hybridbatch.training.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
-from hybridbatch.training.optimization import learning_rate, make_optimizer
+from hybridbatch.training.optimization import make_optimizer, set_learning_rates
 
 _log = logging.getLogger(__name__)
 _POINTS_OF_CURVE = 100
@@ -53,8 +53,7 @@ class StageLoop:
         recent, saved, cost = torch.zeros((), device=self._device), time.perf_counter(), 0.0
         every = max(1, settings.steps // _POINTS_OF_CURVE)
         while step < settings.steps:
-            for group in self._optimizer.param_groups:
-                group["lr"] = learning_rate(step, settings)
+            set_learning_rates(self._optimizer, step, settings)
             torch.manual_seed(derive_seed(settings.seed, self._name, step))
             with memory_of(f"arms.{self._name}"):
                 recent = recent + backward(step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hybridbatch.backbones.encoders.text_encoder import TextEncoder
+from hybridbatch.backbones.encoders.text_encoder import TextEncoder, check_states_again
 from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.spec.experiment import Experiment, Training
 from hybridbatch.training.adapters import Adapters, adapted_layers
@@ -63,8 +63,10 @@ def check_trained_part(body: nn.Module, settings: Training) -> None:
         settings: What is trained.
 
     Raises:
-        UserError: If it has fewer layers, or none that adapters go into.
+        UserError: If it has fewer layers, or none that adapters go into, or cannot compute its states again.
     """
     check_layers(body, settings)
+    if settings.gradient_checkpointing:
+        check_states_again(body)
     if settings.lora is not None:
         adapted_layers(body, settings.lora)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from hybridbatch.training.stages import run_stages
 from hybridbatch.training.trained_part import TrainedPart
 from hybridbatch.training.workshop import Workshop
 
+_NO_LIMIT = torch.iinfo(torch.int64).max  # tokens of a part
 _POINTS_OF_CURVE = 200  # enough for a smooth picture of any length
 _NOTICED_LATER = 2  # steps
 
@@ -95,7 +96,7 @@ class Trainer:
         # Nothing below may refer to the trainer: what it holds has to go with it, not with a later garbage collection.
         self._computing = partial(computing, settings, device)
         self.gradients = gradients = EmbeddingGradients(
-            torch.compile(encoder, dynamic=True) if settings.compile else encoder,
+            _compiled(encoder) if settings.compile else encoder,
             [parameter for parameter in encoder.parameters() if parameter.requires_grad],
             computing=self._computing,
             most_tokens=None if settings.chunk_tokens == "auto" else settings.chunk_tokens,
@@ -105,6 +106,7 @@ class Trainer:
         self.curve: list[CurvePoint] = []
         self.halvings: list[Halving] = []
         self._since_rung, self._since_point = LossSum(device), LossSum(device)
+        self._terms = defaultdict[str, LossSum](lambda: LossSum(device))  # of this worker, since the last point
         self._notices: deque[Tensor | bool] = deque()
         self._saved_on_notice = False
         self._bad_loss = self._bad_gradient = torch.tensor(-1, device=device)
@@ -149,8 +151,10 @@ class Trainer:
             loss, leaving = self._one_step(last=self.step + 1 == step, noticed=noticed())
             self._since_rung.add(loss)
             self._since_point.add(loss)
+            for name, value in self.objective.take_terms().items():
+                self._terms[name].add(value)
             if self.step % every == 0 or self.step == step:
-                mean = self._since_point.mean(self._finite)  # an accelerator has done its steps only now
+                mean = self._mean(self._since_point)  # an accelerator has done its steps only now
                 seconds = max(time.perf_counter() - begin, 1e-9)
                 point = CurvePoint(
                     step=self.step,
@@ -159,16 +163,20 @@ class Trainer:
                     temperature=float(self.model.temperature.detach()),
                     pairs_per_second=(self.step - begun) * self.plan.size / seconds,
                     waited=(self._input.waited - waited) / seconds,
+                    terms=self._terms_since_point(),
                 )
                 self.curve.append(point)
                 told(point)
                 begin, waited, begun = time.perf_counter(), self._input.waited, self.step
             if leaving and not self._saved_on_notice and self.step < step:
                 self._saved_on_notice = True
+                for one in self._terms.values():  # of this worker so far: the first saves for all
+                    one.share(self.shard.workers)
                 save()
-        mean = self._since_rung.mean(self._finite)
+        mean = self._mean(self._since_rung)
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
             raise self._not_finite("a weight is", self.step - 1)
+        self._agree_on_parts()
         return mean
 
     def _one_step(self, *, last: bool, noticed: bool) -> tuple[Tensor, bool]:
@@ -189,6 +197,7 @@ class Trainer:
         average_gradients(self.model.parameters(), self.shard.workers)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm or math.inf)
         self.optimizer.step()
+        self.model.bound_temperature()
         self.optimizer.zero_grad(set_to_none=True)
         detached, any_noticed = self._over_workers(loss, noticed)
         self._bad_loss = self._first(self._bad_loss, detached)
@@ -198,6 +207,20 @@ class Trainer:
         # An accelerator has done the step before the last one by now: asking for this step's would make it wait.
         leaving = len(self._notices) > _NOTICED_LATER and bool(self._notices.popleft())
         return detached, leaving
+
+    def _agree_on_parts(self) -> None:
+        """Take the smallest parts that any worker has come to: what the first records and restores then holds for all.
+
+        Each halves its parts by itself, since the others are on their way to the loss.
+        """
+        if self.shard.workers == 1:
+            return
+        mine = self.gradients.most_tokens
+        smallest = torch.tensor(_NO_LIMIT if mine is None else mine, device=self.device)
+        torch.distributed.all_reduce(smallest, torch.distributed.ReduceOp.MIN)
+        if int(smallest) < (_NO_LIMIT if mine is None else mine):
+            self.gradients.most_tokens = int(smallest)
+            self.halvings.append(Halving(step=self.step - 1, chunk_tokens=int(smallest)))
 
     def _first(self, known: Tensor, value: Tensor) -> Tensor:
         """Return the first step whose value was not finite, -1 for none.
@@ -210,17 +233,35 @@ class Trainer:
         """Return the mean loss over all workers, and whether any of them has noticed."""
         if self.shard.workers == 1:
             return loss, noticed
-        both = torch.stack([loss, loss.new_tensor(float(noticed))])
-        torch.distributed.all_reduce(both)
-        return both[0] / self.shard.workers, both[1] > 0
+        both = self._mean_over_workers(torch.stack([loss, loss.new_tensor(float(noticed))]))
+        return both[0], both[1] > 0
 
-    def _finite(self, loss_sum: Tensor) -> float:
+    def _mean_over_workers(self, values: Tensor) -> Tensor:
+        if self.shard.workers == 1:
+            return values
+        torch.distributed.all_reduce(values)
+        return values / self.shard.workers
+
+    def _terms_since_point(self) -> dict[str, float]:
+        taken = {name: one.take() for name, one in self._terms.items()}
+        if not taken:
+            return {}
+        means = self._mean_over_workers(torch.stack([total / steps for total, steps in taken.values()]))
+        return dict(zip(taken, means.tolist(), strict=True))
+
+    def _mean(self, losses: LossSum) -> float:
+        """Return the mean of losses, and begin anew.
+
+        Raises:
+            TrialError: If the loss or a gradient has not been finite.
+        """
         loss, gradient = int(self._bad_loss), int(self._bad_gradient)
         if loss >= 0 and (gradient < 0 or loss <= gradient):
             raise self._not_finite("the loss is", loss)
         if gradient >= 0:
             raise self._not_finite("the gradient is", gradient)
-        return float(loss_sum)
+        total, steps = losses.take()
+        return float(total) / max(1, steps)
 
     def _not_finite(self, what: str, step: int) -> TrialError:
         settings = self.experiment.training
@@ -249,6 +290,7 @@ class Trainer:
         halvings = [halving.model_dump() for halving in self.halvings]
         content = {**state, "mixture": self.mixture_so_far().model_dump(), "curve": curve, "halvings": halvings}
         content["losses"] = {"rung": self._since_rung.state(), "point": self._since_point.state()}
+        content["terms"] = {name: one.state() for name, one in self._terms.items()}
         save_checkpoint(folder, self.step, self.model, self.optimizer, content)
 
     def load(self, checkpoint: Path) -> dict[str, Any]:
@@ -267,6 +309,8 @@ class Trainer:
         losses = state.get("losses", {})  # none in older ones, which were written at rungs alone
         self._since_rung.load(losses.get("rung"))
         self._since_point.load(losses.get("point"))
+        for name, one in state.get("terms", {}).items():
+            self._terms[name].load(one)
         if self.halvings:
             self.gradients.most_tokens = self.halvings[-1].chunk_tokens
         return state
@@ -274,3 +318,10 @@ class Trainer:
 
 def _seed_pass(seed: int, step: int, rank: int, number: int) -> None:
     torch.manual_seed(derive_seed(seed, "step", step, rank, "pass", number))
+
+
+def _compiled(encoder: nn.Module) -> Any:
+    # Anew for every trial: what another trial left in this process has its kernels chosen for other lengths, and after
+    # eight sorts of encoders (searched dropouts, say) torch compiles no more and says so only in a warning.
+    torch.compiler.reset()
+    return torch.compile(encoder, dynamic=True)

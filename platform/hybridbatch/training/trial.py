@@ -15,7 +15,7 @@ import torch
 from hybridbatch.evaluation.measure import measure
 from hybridbatch.evaluation.score_files import write_scores
 from hybridbatch.foundation import atomic
-from hybridbatch.foundation.errors import ConflictError, HybridBatchError, OneWorkerError, TrialError
+from hybridbatch.foundation.errors import ConflictError, HybridBatchError, OneWorkerError, TrialError, first_line
 from hybridbatch.foundation.provenance import provenance
 from hybridbatch.spec.folders import TrialFolder
 from hybridbatch.spec.trial import DatasetResult, Mixture, Rung, StageRecord, TrialResult, TrialSpec, TrialState
@@ -99,8 +99,6 @@ def run_trial(
         if not spec.params:  # nothing was drawn: every trial would meet it
             raise
         result = run.result("failed", error.render())
-    except HybridBatchError:
-        raise
     if shard.rank:
         return None
     return run.write(result)
@@ -218,6 +216,7 @@ class TrialRun:
         if self.shard.workers > 1:
             torch.distributed.broadcast(value, src=0)  # so that all workers stop at the same step
         if self.best.see(trainer.step, float(value), objective, stopping) and self.shard.rank == 0:
+            atomic.remove_abandoned_drafts(self.folder.best_weights)
             with atomic.folder_written_whole(self.folder.best_weights) as draft:
                 write_tensors(trainer.model.state_dict(), draft / "model.safetensors")
 
@@ -227,7 +226,9 @@ class TrialRun:
 
     def _complete(self, trainer: Trainer) -> TrialResult:
         if self.best.step is not None and self.best.step != trainer.step:
-            load_weights(self.folder.best_weights / "model.safetensors", trainer.model)
+            again = f"delete this folder and {self.folder.checkpoints.name} beside it, then run `hybridbatch resume`: "
+            again += "the trial starts again from its first step"
+            load_weights(self.folder.best_weights / "model.safetensors", trainer.model, mend=again)
         trainer.part.ends()
         start = time.perf_counter()
         for task in self.workshop.data(self.experiment.data).report:
@@ -294,13 +295,19 @@ class TrialRun:
         checkpoint = newest_checkpoint(self.folder.checkpoints)
         if self.shard.rank and self.trainer and checkpoint is not None:
             self._go_back_to(checkpoint, self.trainer)
+        if isinstance(error, torch.OutOfMemoryError):
+            error = _out_of_memory(error)
         reason = error.render() if isinstance(error, HybridBatchError) else f"{type(error).__name__}: {error}"
         return self.result("failed", reason)
 
     def is_first_loss_of_the_accelerator(self) -> bool:
-        """Return whether the trial may be tried again with a fresh accelerator; the second time it is its own fault."""
-        first = not self.folder.accelerator_lost.exists()
-        self.folder.accelerator_lost.touch()
+        """Return whether the trial may be tried again with a fresh accelerator; the second time it is its own fault.
+
+        Each worker counts for itself: all of them may meet it in one attempt.
+        """
+        mark = self.folder.accelerator_lost(self.shard.rank)
+        first = not mark.exists()
+        mark.touch()
         return first
 
     def write(self, result: TrialResult) -> TrialResult:
@@ -319,6 +326,17 @@ class TrialRun:
         negatives = self.trainer and self.trainer.objective.negatives
         more = {"hard_negatives": negatives.record()} if negatives else {}
         return {**provenance(), **used, **more, **made}
+
+
+def _out_of_memory(error: Exception) -> OneWorkerError:
+    """Return what is said where memory runs out outside the encoder, which takes its texts in parts that fit."""
+    return OneWorkerError(
+        "the accelerator's memory is too small, whatever the parts of a batch",
+        path="training, backbone",
+        seen=first_line(error),
+        remedy="take training.trim_vocabulary, training.lora or a smaller backbone, "
+        "or a smaller batches.size where there are many hard negatives",
+    )
 
 
 def _now() -> str:

@@ -59,15 +59,16 @@ class TrimmedVocabulary:
                 seen=type(embedding or body).__name__,
                 allowed="false",
             )
-        self._embedding, self._whole_VH = embedding, embedding.weight.detach()
+        device = embedding.weight.device
+        self._embedding, self._whole_VH = embedding, embedding.weight.detach().cpu()  # an accelerator is spared them
         padding = embedding.padding_idx
         rows_U = torch.from_numpy(used_U if padding is None else np.union1d(used_U, [padding]))
         self._rows_U = rows_U
         row_of_id_V = torch.full((len(self._whole_VH),), -1)  # an id without a row is an error wherever it is looked up
         row_of_id_V[rows_U] = torch.arange(len(rows_U))
-        embedding.register_buffer("row_of_id_V", row_of_id_V, persistent=False)
+        embedding.register_buffer("row_of_id_V", row_of_id_V.to(device), persistent=False)
         self._looking_up = embedding.register_forward_pre_hook(_look_up)
-        self._put(self._whole_VH[rows_U], None if padding is None else int(row_of_id_V[padding]))
+        self._put(self._whole_VH[rows_U].to(device), None if padding is None else int(row_of_id_V[padding]))
 
     @property
     def rows(self) -> tuple[int, int]:

@@ -192,7 +192,7 @@ class Workshop:
         def build() -> TextEncoder:
             torch.manual_seed(seed)
             encoder = backbone.encoder(tokenizer)
-            _refuse_too_many_tokens(backbone, most_tokens(encoder.body))
+            check_lengths(backbone, encoder.body)
             return encoder
 
         return self.keep("encoder", f"{_key(experiment)} {seed}", build)
@@ -214,7 +214,17 @@ class Workshop:
         return cast(T, kept[key])
 
 
-def _refuse_too_many_tokens(backbone: BackboneSettings, most: int | None) -> None:
+def check_lengths(backbone: BackboneSettings, body: torch.nn.Module) -> None:
+    """Check that a transformer has positions for the longest texts that its settings ask for.
+
+    Args:
+        backbone: The settings.
+        body: The transformer or LSTM; its weights need not be there.
+
+    Raises:
+        UserError: If it has fewer.
+    """
+    most = most_tokens(body)
     for side in ("question_tokens", "passage_tokens"):
         asked = getattr(backbone, side)
         if most is not None and asked > most:

@@ -37,7 +37,7 @@ def load_body(folder: Path, name: str, dropout: float | None) -> tuple[Any, bool
     from transformers import AutoConfig, AutoModel
 
     with readable_loading_errors(name, "model"):
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         of_two = config.model_type in ENCODER_OF_TWO
         if getattr(config, "is_encoder_decoder", False) and not of_two:
             raise UserError(
@@ -54,6 +54,7 @@ def load_body(folder: Path, name: str, dropout: float | None) -> tuple[Any, bool
         whole, report = AutoModel.from_pretrained(
             folder,
             config=config,
+            trust_remote_code=False,
             dtype=torch.float32,
             use_safetensors=not has_old_weights(folder),
             weights_only=True,  # of a pickle, tensors: what would run code is refused
@@ -76,8 +77,8 @@ def body_outline(folder: Path, name: str) -> nn.Module:
     from transformers import AutoConfig, AutoModel
 
     with readable_loading_errors(name, "model"), torch.device("meta"):
-        config = AutoConfig.from_pretrained(folder)
-        whole: Any = AutoModel.from_config(config)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        whole: Any = AutoModel.from_config(config, trust_remote_code=False)
     body: nn.Module = whole.get_encoder() if config.model_type in ENCODER_OF_TWO else whole
     return body
 

@@ -52,7 +52,7 @@ def load_masked_language_model(name: str) -> MaskedLanguageModel:
     folder = model_folder(name, None)
     with readable_loading_errors(name, "masked language model"):
         network, report = AutoModelForMaskedLM.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            folder, trust_remote_code=False, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
     missing = sorted(report["missing_keys"])
     if missing:

@@ -146,8 +146,12 @@ def stated_widths(folder: Path) -> Widths:
 
 def has_old_weights(folder: Path) -> bool:
     """Return whether the weights in a folder lie in ``pytorch_model.bin`` alone, older than safetensors."""
-    newer, older = (any(any(folder.glob(one)) for one in names) for names in (WEIGHTS, OLD_WEIGHTS))
-    return older and not newer
+    return bool(old_weights(folder)) and not any(any(folder.glob(one)) for one in WEIGHTS)
+
+
+def old_weights(folder: Path) -> list[Path]:
+    """Return the files of weights in a folder that are older than safetensors."""
+    return sorted(file for names in OLD_WEIGHTS for file in folder.glob(names))
 
 
 def stated_settings(folder: Path) -> dict[str, Any]:

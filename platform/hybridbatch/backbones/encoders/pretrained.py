@@ -50,7 +50,7 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
 
     folder = _readable_transformer(whole)
     with readable_loading_errors(name, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what a folder without a vocabulary gives
             raise ValueError("there is no vocabulary")
         tokenizer(_UNKNOWN)  # settings of one model and the vocabulary of another show here, if not before

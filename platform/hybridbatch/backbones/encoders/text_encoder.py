@@ -59,6 +59,22 @@ def most_tokens(body: nn.Module) -> int | None:
     return None
 
 
+def check_states_again(body: nn.Module) -> None:
+    """Check that an encoder can compute the states inside its layers again instead of keeping them.
+
+    Raises:
+        UserError: If it cannot.
+    """
+    if not getattr(body, "supports_gradient_checkpointing", False):
+        raise UserError(
+            "this encoder cannot compute its states again",
+            path="training.gradient_checkpointing",
+            seen=type(body).__name__,
+            allowed="false",
+            remedy="bound the memory with training.chunk_tokens",
+        )
+
+
 class TextEncoder(nn.Module):
     """Token ids to embeddings of unit length.
 
@@ -88,14 +104,7 @@ class TextEncoder(nn.Module):
         Raises:
             UserError: If the transformer cannot do that.
         """
-        if not getattr(self.body, "supports_gradient_checkpointing", False):
-            raise UserError(
-                "this encoder cannot compute its states again",
-                path="training.gradient_checkpointing",
-                seen=type(self.body).__name__,
-                allowed="false",
-                remedy="bound the memory with training.chunk_tokens",
-            )
+        check_states_again(self.body)
         self.body.activation_checkpointing_enable({"use_reentrant": False})
 
     @property
