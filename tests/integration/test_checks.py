@@ -99,6 +99,20 @@ def test_what_cannot_run_is_refused_before_the_first_trial(
     assert not home.study("small").path.exists()
 
 
+def test_what_the_file_itself_gets_wrong_is_not_laid_to_what_is_searched(
+    command_line: CommandLine, home: HomeFolder, tmp_path: Path
+) -> None:
+    mix = {"batches.mix.monolingual": {"uniform": [0, 1], "complement": "batches.mix.crosslingual"}}
+    for wrong in ({"training.freeze_layers": 9}, {"batches.size": 64}):
+        file = write_file(tmp_path, {**NO_BASELINES, "search.space": mix, **wrong})
+        done = command_line("plan", file, "--home", home.path)
+        assert done.code == 2
+        assert ", with" not in done.err, done.err
+    file = write_file(tmp_path, {"search.baselines": {"mono": {"batches.mix": {"monolingual": 1}}}, "batches.size": 64})
+    assert "a monolingual batch" in command_line("plan", file, "--home", home.path).err
+    assert ", with the baseline mono" in command_line("plan", file, "--home", home.path).err
+
+
 def test_two_report_sets_of_one_name_are_refused(
     command_line: CommandLine, home: HomeFolder, tmp_path: Path, small_data: Path
 ) -> None:

@@ -177,13 +177,27 @@ def test_plan_says_what_would_run_and_starts_nothing(command_line: CommandLine, 
     }  # fmt: skip
     assert (plan["study"], plan["searched"]) == ("small", 5)
     assert [(trial["number"], trial["baseline"]) for trial in plan["trials"]] == [(0, "mono")]
-    assert plan["training"] == {"steps": 6, "pairs": 48, "evaluations": 3}
+    assert plan["training"] == {"steps": 6, "pairs": 48, "evaluations": 3, "pruning": 0}
     assert set(plan["resources"]) == {"workers", "cpus", "gpus", "concurrent"}
     assert {key for one in plan["train"] for key in one} == {"name", "languages", "items", "pairs"}
     assert {key for one in plan["tasks"] for key in one} == {"role", "name", "languages", "questions", "candidates"}
     assert [one["role"] for one in plan["tasks"]] == ["selection", "report"]
     assert "mono" in command_line("plan", file).out
     assert not (tmp_path / ".hybridbatch" / "studies").exists()
+
+
+@pytest.mark.parametrize(
+    ("minimum", "rungs", "said"),
+    # evaluations at 2, 4 and 6, the last step; rungs at the first one at or after 1, 2, 4, or at or after 3 and 6
+    [(1, 2, "pruning after 2 of them"), (3, 1, "pruning after 1 of them"), (5, 0, "no trial will be pruned")],
+)
+def test_plan_says_how_often_trials_can_be_pruned(
+    command_line: CommandLine, tmp_path: Path, minimum: int, rungs: int, said: str
+) -> None:
+    pruner = {"kind": "asha", "minimum_steps": minimum, "reduction": 2}
+    file = write_file(tmp_path, {"search.pruner": pruner})
+    assert command_line("plan", file, "--json", "--trials", 5).json["training"]["pruning"] == rungs
+    assert said in " ".join(command_line("plan", file, "--trials", 5).out.split())
     assert not (tmp_path / ".hybridbatch" / "ledger.db").exists()
 
 

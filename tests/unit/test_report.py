@@ -127,6 +127,15 @@ def test_differences_by_hand(tmp_path: Path) -> None:
     assert one.ratio == pytest.approx(0.2 / noise)
 
 
+@pytest.mark.parametrize(("count", "pairs"), [(2, 1), (5, 10), (6, 5), (10, 9)])
+def test_many_baselines_are_compared_with_the_first(tmp_path: Path, count: int, pairs: int) -> None:
+    results = [trial_result(number, baseline=f"b{number}") for number in range(count)]
+    found = baseline_differences(baseline_groups(table_of(tmp_path, results)))
+    compared = {(one.first, one.second) for one in found}
+    assert len(compared) == pairs
+    assert {("b0", f"b{number}") for number in range(1, count)} <= compared
+
+
 def test_one_seed_has_no_noise() -> None:
     assert pooled_deviation(Spread(1.0, None, 1), Spread(2.0, None, 1)) is None
     assert pooled_deviation(Spread(1.0, 0.5, 3), Spread(2.0, None, 1)) == pytest.approx(0.5)

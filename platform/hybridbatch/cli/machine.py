@@ -16,8 +16,8 @@ from hybridbatch.foundation.errors import UserError
 @app.command(rich_help_panel="This machine")
 def ui(
     home: options.Home = None,
-    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow's page.")] = 5000,
-    optuna_port: Annotated[int, typer.Option(help="Port of Optuna's page.")] = 8080,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's page.")] = 5000,
+    optuna_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Optuna's page.")] = 8080,
 ) -> None:
     """Open MLflow's and Optuna's own pages over the embedded stores, on this machine only."""
     from hybridbatch.terminal.servers import serve

@@ -91,7 +91,7 @@ def baseline_table(table: StudyTable, dataset: str) -> Table:
 
 
 def difference_table(table: StudyTable, dataset: str) -> Table:
-    """Return the difference of every pair of baselines on one data set, with its size in units of the seed noise."""
+    """Return the differences of baselines on one data set, with their size in units of the seed noise."""
     shown = plain_table(
         f"{table.study}: differences on {dataset}", "(xN: N pooled standard deviations over seeds, bold from 2 on)"
     )

@@ -69,7 +69,7 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
             try:
                 loaded[key] = load_trial_data(one.experiment.data, location)
             except UserError as error:
-                raise one.named_in(error) from error
+                raise one.named_in(error, "data") from error
     _check_batches(settings, loaded)
     _check_backbones(settings, loaded, location)
     _check_arms(settings, loaded, location)
@@ -139,7 +139,7 @@ def _check_batches(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialD
         try:
             BatchPlan(loaded[data].pair_sets, size=_size(one), mix={kind: 1.0}, size_exponent=1.0, seed=0)
         except UserError as error:
-            raise one.named_in(error) from error
+            raise one.named_in(error, "data", "batches.size", f"batches.mix.{kind}") from error
 
 
 def _size(one: SettingsToCheck) -> int:
@@ -166,7 +166,7 @@ def _check_backbones(settings: Iterable[SettingsToCheck], loaded: dict[str, Tria
             if isinstance(tokenizers[key], LanguageAwareTokenizer):
                 _check_languages(tokenizers[key], loaded[_data_key(one.experiment)])
         except UserError as error:
-            raise one.named_in(error) from error
+            raise one.named_in(error, "data", "backbone") from error
 
 
 def _check_hard_negatives(
@@ -182,7 +182,7 @@ def _check_hard_negatives(
         try:
             source.check(loaded[data].train, location)
         except UserError as error:
-            raise one.named_in(error) from error
+            raise one.named_in(error, "data", "batches.hard_negatives") from error
 
 
 def _check_trained_parts(settings: Iterable[SettingsToCheck], location: DataLocation) -> None:
@@ -206,7 +206,7 @@ def _check_trained_parts(settings: Iterable[SettingsToCheck], location: DataLoca
                 check_lengths(backbone, outlines[key])
                 check_trained_part(outlines[key], training)
         except UserError as error:
-            raise one.named_in(error) from error
+            raise one.named_in(error, "backbone", "training", "loss", "arms") from error
 
 
 def _asks_for_parts(training: Training) -> bool:
@@ -235,4 +235,4 @@ def _check_arms(settings: Iterable[SettingsToCheck], loaded: dict[str, TrialData
                 with errors_below(f"arms.{name}"):
                     arm.check(one.experiment, loaded[_data_key(one.experiment)], location)
         except UserError as error:
-            raise one.named_in(error) from error
+            raise one.named_in(error, "data", "backbone", "arms") from error

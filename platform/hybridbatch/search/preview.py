@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,7 +28,8 @@ class Preview:
         tasks: Selection and report sets: ``role``, ``name``, ``languages``, ``questions``, ``candidates``.
         batches: By trial (or the file's own mix): ``kinds`` (share of batches by kind and set), ``epochs``,
             ``left_out``.
-        training: ``steps``, ``pairs`` and ``evaluations`` of a full trial.
+        training: ``steps``, ``pairs`` and ``evaluations`` of a full trial, and after how many of these the pruner
+            decides (``pruning``).
         resources: ``workers``, ``cpus``, ``gpus`` of a trial and ``concurrent`` trials on this machine alone.
         leakage: Statements about text shared between training and report sets.
     """
@@ -88,10 +89,18 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
             "steps": steps,
             "pairs": steps * experiment.batches.size,
             "evaluations": -(-steps // experiment.training.evaluate_every),
+            "pruning": _rungs(experiment),
         },
         resources=_resources(experiment),
         leakage=list(data.leakage),
     )
+
+
+def _rungs(experiment: Experiment) -> int:
+    every, pruner = experiment.training.evaluate_every, cast(Any, experiment.search.pruner)
+    if pruner is None:
+        return 0
+    return sum(pruner.is_rung(step, every) for step in range(every, experiment.training.steps, every))
 
 
 def _mixes(experiment: Experiment, checked: CheckedStudy) -> dict[str, Any]:

@@ -27,18 +27,33 @@ class SettingsToCheck:
     """Settings that a trial may have.
 
     Attributes:
-        name: What they are, for people: empty for the experiment as written.
+        values: What is not as in the file: dotted path -> value; of a range its own value, and not that of its
+            complement.
         experiment: The experiment with all that in place.
+        baseline: Name of the baseline that has them; empty for what is searched.
     """
 
-    name: str
+    values: Mapping[str, Any]
     experiment: Experiment
+    baseline: str = ""
 
-    def named_in(self, error: UserError) -> UserError:
-        """Return ``error`` as one that says with which settings it came."""
-        if not self.name:
+    @property
+    def name(self) -> str:
+        """What they are, for people; empty for the experiment as written."""
+        return f"the baseline {self.baseline}" if self.baseline else _in_words(self.values)
+
+    def named_in(self, error: UserError, *decisive: str) -> UserError:
+        """Return ``error`` as one that says with which settings it came, unless it comes with the file as written.
+
+        Args:
+            error: What was found with these settings.
+            decisive: Paths that the finding depends on; with everything below and above them.
+        """
+        told = {path: value for path, value in self.values.items() if any(_overlap(path, one) for one in decisive)}
+        if not told:
             return error
-        return error.retold(problem=f"{error.problem}, with {self.name}")
+        name = self.name if self.baseline else _in_words(told)
+        return error.retold(problem=f"{error.problem}, with {name}")
 
 
 def settings_to_check(experiment: Experiment, plan: PlannedTrials) -> list[SettingsToCheck]:
@@ -49,7 +64,7 @@ def settings_to_check(experiment: Experiment, plan: PlannedTrials) -> list[Setti
     """
     baselines = {baseline.name: number for number, baseline in enumerate(plan.baselines)}  # seeds change nothing
     found = [
-        SettingsToCheck(f"the baseline {name}", resolve(experiment, plan, number, {}))
+        SettingsToCheck(plan.baselines[number].values, resolve(experiment, plan, number, {}), name)
         for name, number in baselines.items()
     ]
     if plan.total > len(plan.baselines):
@@ -68,20 +83,20 @@ def _searched(experiment: Experiment, plan: PlannedTrials) -> Iterator[SettingsT
     for values in itertools.islice(_ends(experiment, paths), MOST):
         resolved = _applied(experiment, values)
         if resolved is not None:  # the reader has tried each value by itself: only ends of several ranges may clash
-            yield SettingsToCheck(_in_words(values), resolved)
+            yield SettingsToCheck(values, resolved)
 
 
 def _of_grid(experiment: Experiment, plan: PlannedTrials, paths: list[str]) -> Iterator[SettingsToCheck]:
     numbers: dict[tuple[Any, ...], int] = {}
     for number, point in enumerate(plan.grid, len(plan.baselines)):
         numbers.setdefault(tuple(point[path] for path in paths), number)
-    for values, number in itertools.islice(numbers.items(), MOST):
-        name = _in_words(dict(zip(paths, values, strict=True)))
+    for point, number in itertools.islice(numbers.items(), MOST):
+        values = dict(zip(paths, point, strict=True))
         try:
             resolved = resolve(experiment, plan, number, plan.grid[number - len(plan.baselines)])
         except UserError as error:
-            raise SettingsToCheck(name, experiment).named_in(error) from error
-        yield SettingsToCheck(name, resolved)
+            raise SettingsToCheck(values, experiment).named_in(error, *paths) from error
+        yield SettingsToCheck(values, resolved)
 
 
 def _ends(experiment: Experiment, paths: list[str]) -> Iterator[dict[str, Any]]:
@@ -112,3 +127,8 @@ def _applied(experiment: Experiment, values: Mapping[str, Any]) -> Experiment | 
 
 def _in_words(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{path} {value}" for path, value in values.items())
+
+
+def _overlap(path: str, other: str) -> bool:
+    """Return whether one of two dotted paths leads to the other, or both are the same."""
+    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")

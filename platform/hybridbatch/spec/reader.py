@@ -91,7 +91,7 @@ def read_content(file: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else None
-        raise UserError(f"not YAML: {error.problem}", file=file, path=place) from error
+        raise UserError(f"not YAML: {error.problem}", file=file, path=place, remedy=_remedy(error)) from error
     except yaml.reader.ReaderError as error:
         place = f"line {text.count(chr(10), 0, error.position) + 1}"
         raise UserError(
@@ -99,6 +99,16 @@ def read_content(file: Path) -> Any:
         ) from error
     except RecursionError as error:
         raise _endless(file) from error
+
+
+def _remedy(error: yaml.MarkedYAMLError) -> str | None:
+    """Return what most often mends text of which the parser says only what it had expected."""
+    problem = error.problem or ""
+    if "block" in problem or "'\\t'" in problem or "could not find expected ':'" in problem:
+        return "keys of one section begin in one column, here or above; indent with spaces, not with tabs"
+    if "mapping values are not allowed" in problem:
+        return "indent keys of one section alike, and put text that holds ': ' in quotes"
+    return None
 
 
 def validate(content: Any, file: Path | None = None) -> Experiment:

@@ -8,20 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TimeRemainingColumn, TransferSpeedColumn
 
 from hybridbatch.datasets.fetching.fetch import FetchedFile, fetch
 from hybridbatch.datasets.fetching.watching import Errand, Watcher
 from hybridbatch.spec.sources import DataLocation, SourceSettings
 from hybridbatch.terminal.consoles import plain_console
+from hybridbatch.terminal.progress_bars import progress_bars
 from hybridbatch.terminal.stopping import stopping_cleanly
 
 
@@ -64,15 +57,9 @@ def print_fetched(settings: SourceSettings, found: list[FetchedFile], location: 
 @contextmanager
 def _bars() -> Iterator[Watcher]:
     """Yield somebody who shows a bar for each file under way; without a terminal, only what goes wrong is said."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
     console = plain_console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with progress_bars(console, *columns) as progress:
         yield _Bars(progress)
 
 

@@ -100,14 +100,17 @@ def _home(home: HomeFolder) -> Check:
     free = free_megabytes(home.path)
     if free < _LITTLE_DISK:
         return Check("home folder", "warning", f"{home.path}: {free:.0f} MB free", "free some space or choose --home")
-    return Check("home folder", "ok", f"{home.path}: {free / 1000:.0f} GB free, {len(home.studies())} studies")
+    return Check("home folder", "ok", f"{home.path}: {free / 1000:.0f} GB free, {_studies(len(home.studies()))}")
 
 
 def _ledger(url: str) -> Check:
     from hybridbatch.search.storage import open_storage
 
-    studies = len(open_storage(url).get_all_studies())
-    return Check("ledger", "ok", f"{hide_passwords(url)}: {studies} studies")
+    return Check("ledger", "ok", f"{hide_passwords(url)}: {_studies(len(open_storage(url).get_all_studies()))}")
+
+
+def _studies(count: int) -> str:
+    return "1 study" if count == 1 else f"{count} studies"
 
 
 def _tracking(url: str, home: HomeFolder) -> Check:

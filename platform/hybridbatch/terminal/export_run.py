@@ -13,6 +13,7 @@ from hybridbatch.report.model_card import EncoderFacts, model_card
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.named_model import TRIAL_NAME, NamedTrial, named_trial
+from hybridbatch.terminal.progress_bars import working
 
 _GO_ON = "name another folder"
 
@@ -50,7 +51,7 @@ def run_export(model: str, folder: Path, home: HomeFolder, *, force: bool, verbo
     source = _named(model, home)
     target = folder.expanduser().resolve()  # a link is followed, not replaced
     _check_target(target, force)
-    with quiet_terminal(home.logs / "export.log", verbose, on_stderr=True) as console, console.status("exporting"):
+    with quiet_terminal(home.logs / "export.log", verbose, on_stderr=True) as console, working(console, "exporting"):
         atomic.remove_abandoned_drafts(target)
         with atomic.folder_written_whole(target, replace=force, go_on=_GO_ON) as draft:
             encoder = write_model(source, draft)

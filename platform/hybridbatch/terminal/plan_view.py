@@ -22,10 +22,17 @@ def print_plan(plan: Preview, experiment: Experiment, console: Console) -> None:
     _print_trials(plan, experiment, console)
     _print_batches(plan, console)
     training, resources = plan.training, plan.resources
+    pruning = f", pruning after {training['pruning']} of them" if training["pruning"] else ""
     console.print(
         f"A full trial: {training['steps']:,} steps of {experiment.batches.size} pairs = {training['pairs']:,} pairs, "
-        f"{counted(training['evaluations'], 'evaluation')} on the selection set",
+        f"{counted(training['evaluations'], 'evaluation')} on the selection set{pruning}",
     )
+    if experiment.search.pruner and plan.searched and not training["pruning"]:
+        console.print(
+            "no trial will be pruned: search.pruner decides at evaluations before the last step, and there is none "
+            "(training.evaluate_every, search.pruner.minimum_steps)",
+            style="yellow",
+        )
     gpus = f", {counted(resources['gpus'], 'GPU')}" if resources["gpus"] else ""
     console.print(
         f"Resources of a trial: {counted(resources['workers'], 'worker')}, {counted(resources['cpus'], 'CPU')}{gpus}; "

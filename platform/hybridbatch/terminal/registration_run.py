@@ -11,6 +11,7 @@ from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.export_run import write_model
 from hybridbatch.terminal.named_model import named_trial
+from hybridbatch.terminal.progress_bars import working
 from hybridbatch.tracking.model_registry import RegisteredVersion, register_trial
 
 
@@ -36,7 +37,8 @@ def run_registration(
     def write(folder: Path) -> None:
         write_model(source, folder)
 
-    with quiet_terminal(home.logs / "register.log", verbose, on_stderr=True) as console, console.status("registering"):
+    log = home.logs / "register.log"
+    with quiet_terminal(log, verbose, on_stderr=True) as console, working(console, "registering"):
         done = register_trial(source.study, source.folder, store, write, name=name or source.study.name, alias=alias)
     return done, store.shown
 

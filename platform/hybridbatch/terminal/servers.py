@@ -19,6 +19,7 @@ from rich.console import Console
 
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.spec.folders import HomeFolder
+from hybridbatch.terminal.progress_bars import working
 from hybridbatch.terminal.stopping import stopping_cleanly
 from hybridbatch.tracking.store import TrackingStore
 
@@ -78,12 +79,12 @@ def serve(home: HomeFolder, mlflow_port: int, optuna_port: int, console: Console
             )
     log = home.logs / "ui.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with console.status("opening the stores"):
+    with working(console, "opening the stores"):
         TrackingStore(home.tracking_url, home.artifacts).connect().search_experiments()  # makes missing tables
     with open(log, "a", encoding="utf-8") as chatter, stopping_cleanly():
         try:
             with _running(pages, chatter) as servers:
-                with console.status("starting the pages"):
+                with working(console, "starting the pages"):
                     while not all(page.answers for page in pages):
                         _check(pages, servers, log)
                         time.sleep(_GLANCE)

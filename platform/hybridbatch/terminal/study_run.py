@@ -19,6 +19,7 @@ from hybridbatch.terminal.consoles import headline
 from hybridbatch.terminal.live_table import LiveTable
 from hybridbatch.terminal.next_step import command, resume_command
 from hybridbatch.terminal.plan_view import print_left_out
+from hybridbatch.terminal.progress_bars import working
 from hybridbatch.terminal.stopping import stopping_cleanly
 
 INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
@@ -53,7 +54,7 @@ def run_study(
         new = not home.study(experiment.name).experiment.exists()
         if new:  # a mistake found here leaves nothing behind: the file can be mended under the same name
             _check(experiment, DataLocation(data_root, home.cache), trials, console)
-        with console.status("opening the stores"):
+        with working(console, "opening the stores"):
             session = StudySession(experiment, home, data_root, trials, table)
         interrupted = False
         try:
@@ -68,7 +69,7 @@ def run_study(
         except KeyboardInterrupt:
             interrupted = True
         finally:
-            with console.status("writing what is finished to MLflow"):
+            with working(console, "writing what is finished to MLflow"):
                 projection = session.close()
         resume = resume_command(home, experiment.name, local=local, address=address)
         for problem in projection.problems:
@@ -77,7 +78,7 @@ def run_study(
 
 
 def _check(experiment: Experiment, location: DataLocation, trials: int | None, console: Console) -> None:
-    with console.status("looking at the data and the settings"):
+    with working(console, "looking at the data and the settings"):
         checked = check_study(experiment, location, trials)
     print_left_out(left_out(checked), console)
 

@@ -133,8 +133,8 @@ def _cannot_be_loaded(name: str, part: str, seen: str) -> UserError:
         allowed="a folder or hub name with config.json, a tokenizer and safetensors weights",
         remedy="check the files of the folder"
         if local
-        else "check the name (a relative folder of an experiment starts from the data folder); "
-        "without network give a local folder",
+        else "check the name (a relative folder of an experiment starts from the data folder; a trial, STUDY/N, "
+        "lies in the home folder of --home); without network give a local folder",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hybridbatch.report.figures.card import FRONT, FigureCard, axis_name, groups, hover, new_figure, tick_logarithmic
+from hybridbatch.report.naming import counted
 from hybridbatch.report.pareto import non_dominated
 
 if TYPE_CHECKING:
@@ -68,5 +69,5 @@ def _card(table: StudyTable, where: str, summary: Callable[[TrialRow], dict[str,
             text=[hover(row) for row in members],
             hovertemplate="%{text}<br>distance %{x:.1f}, mAP %{y:.4f}<extra></extra>",
         )
-    caption = f"The {len(rows)} complete trials, measured on {where}."
+    caption = f"{counted(len(rows), 'complete trial')}, measured on {where}."
     return FigureCard("Accuracy against language bias", f"On {where}", caption, figure, intro=_INTRO)
