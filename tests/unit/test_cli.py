@@ -221,7 +221,8 @@ def test_brackets_are_no_markup(command_line: CommandLine, tmp_path: Path) -> No
 
 def test_status_keys(command_line: CommandLine, finished: HomeFolder) -> None:
     state = command_line("status", "small", "--home", finished.path, "--json").json
-    assert set(state) == {"study", "trials", "best", "running", "objectives", "home"}
+    keys = {"study", "trials", "best", "running", "interruptions", "repeated_steps", "objectives", "home"}
+    assert set(state) == keys
     assert set(state["trials"]) == {"complete", "pruned", "failed", "running", "waiting"}
     assert sum(state["trials"].values()) == 6
     assert (state["study"], state["objectives"], state["running"]) == ("small", ["map_multi"], [])
