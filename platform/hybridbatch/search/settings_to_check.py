@@ -90,8 +90,8 @@ def _of_grid(experiment: Experiment, plan: PlannedTrials, paths: list[str]) -> I
     numbers: dict[tuple[Any, ...], int] = {}
     for number, point in enumerate(plan.grid, len(plan.baselines)):
         numbers.setdefault(tuple(point[path] for path in paths), number)
-    for point, number in itertools.islice(numbers.items(), MOST):
-        values = dict(zip(paths, point, strict=True))
+    for chosen, number in itertools.islice(numbers.items(), MOST):
+        values = dict(zip(paths, chosen, strict=True))
         try:
             resolved = resolve(experiment, plan, number, plan.grid[number - len(plan.baselines)])
         except UserError as error:
