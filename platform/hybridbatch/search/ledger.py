@@ -124,17 +124,19 @@ class Ledger:
             for trial in trials:
                 lapsed = trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE))
                 if (lapsed or trial.state == TrialState.WAITING) and trial.number not in self._mine:
-                    return self._take(trial.number, trial._trial_id, begun)
+                    if trial.state == TrialState.WAITING:
+                        self.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+                    return self._take(trial.number, trial._trial_id, trial, begun)
             if len(trials) >= self.plan.total:
                 return None
             trial_id = self.storage.create_new_trial(self.study._study_id)
-            return self._take(self.storage.get_trial_number_from_id(trial_id), trial_id, begun)
+            return self._take(self.storage.get_trial_number_from_id(trial_id), trial_id, None, begun)
 
-    def _take(self, number: int, trial_id: int, begun: Callable[[int], Begun]) -> Assignment:
+    def _take(self, number: int, trial_id: int, there: FrozenTrial | None, begun: Callable[[int], Begun]) -> Assignment:
+        """Take a trial into this driver's hands; ``there`` is what the ledger holds of it, None of a new one."""
         before = begun(number)
-        self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)  # from WAITING; changes nothing else
         self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
-        known = self._attempts(trial_id) or before.attempts
+        known = (attempts.read(there.user_attrs) if there else ()) or before.attempts
         if not before.finished:
             known = attempts.begin(known, self.owner, before.resumes_at, before.reached)
         self._write_attempts(trial_id, known)
@@ -142,7 +144,7 @@ class Ledger:
         if number < len(self.plan.baselines):
             baseline = self.plan.baselines[number].name
             self.storage.set_trial_user_attr(trial_id, BASELINE, baseline)
-        params = self._params(number, trial_id, before.params or {})
+        params = self._params(number, trial_id, dict(there.params) if there else {}, before.params or {})
         self._mine[number] = trial_id
         return Assignment(number, params, baseline, self._resolved(number, params))
 
@@ -154,8 +156,8 @@ class Ledger:
                 raise
             return error  # the search may draw values that do not go together
 
-    def _params(self, number: int, trial_id: int, begun: dict[str, Any]) -> dict[str, Any]:
-        """Return the values of a trial, drawing those it has not got yet."""
+    def _params(self, number: int, trial_id: int, drawn: dict[str, Any], begun: dict[str, Any]) -> dict[str, Any]:
+        """Return the values of a trial, drawing those that neither the ledger nor its folder knows."""
         first_of_search = len(self.plan.baselines)
         if number < first_of_search:
             self._record_baseline(number, trial_id)
@@ -164,10 +166,12 @@ class Ledger:
         trial = optuna.Trial(self.study, trial_id)
         for path, distribution in self._distributions.items():
             if path in fixed:
-                self.storage.set_trial_param(trial_id, path, distribution.to_internal_repr(fixed[path]), distribution)
+                value = distribution.to_internal_repr(fixed[path])
+                self.storage.set_trial_param(trial_id, path, value, distribution)
+                drawn[path] = distribution.to_external_repr(value)
             else:
-                trial._suggest(path, distribution)
-        return dict(self.storage.get_trial(trial_id).params)
+                drawn[path] = trial._suggest(path, distribution)
+        return drawn
 
     def _record_baseline(self, number: int, trial_id: int) -> None:
         """Let the sampler learn from a baseline where its values lie in the search space."""
@@ -182,8 +186,8 @@ class Ledger:
     def report(self, number: int, rung: Rung) -> bool | None:
         """Record a rung; return whether the trial goes on, or None if it is not in this driver's hands any more."""
         with readable_store_errors(self.url), exclusive(self._database, self.name):
-            trial_id = self._id(number)
-            return self._rungs.decide(self.storage.get_trial(trial_id), rung) if self._holds(trial_id) else None
+            trial = self.storage.get_trial(self._id(number))
+            return self._rungs.decide(trial, rung) if self._holds(trial) else None
 
     def interrupt(self, number: int, cause: Cause, detail: str | None, begun: Begun) -> bool:
         """Record that the workers of a trial were interrupted and others go on with it, in the same hands.
@@ -198,20 +202,17 @@ class Ledger:
             False if the trial is not in this driver's hands any more.
         """
         with readable_store_errors(self.url), exclusive(self._database, self.name):
-            trial_id = self._id(number)
-            if not self._holds(trial_id):
+            trial = self.storage.get_trial(self._id(number))
+            if not self._holds(trial):
                 return False
-            ended = attempts.end(self._attempts(trial_id), cause, detail, begun.reached)
-            self._write_attempts(trial_id, attempts.begin(ended, self.owner, begun.resumes_at, None))
+            ended = attempts.end(attempts.read(trial.user_attrs), cause, detail, begun.reached)
+            self._write_attempts(trial._trial_id, attempts.begin(ended, self.owner, begun.resumes_at, None))
             return True
 
     def attempts_at(self, number: int) -> Attempts:
         """Return all attempts at a trial."""
         with readable_store_errors(self.url):
-            return self._attempts(self._id(number))
-
-    def _attempts(self, trial_id: int) -> Attempts:
-        return attempts.read(self.storage.get_trial(trial_id).user_attrs)
+            return attempts.read(self.storage.get_trial(self._id(number)).user_attrs)
 
     def _write_attempts(self, trial_id: int, made: Attempts) -> None:
         self.storage.set_trial_user_attr(trial_id, attempts.ATTEMPTS, attempts.written(made))
@@ -234,10 +235,9 @@ class Ledger:
                 if measures:
                     self.storage.set_trial_user_attr(trial_id, MEASURES, measures)
                 # Before the state: a finished trial of Optuna stays as it is.
-                made = self._attempts(trial_id)
-                self._write_attempts(
-                    trial_id, attempts.end(made, _cause(result), result.reason, result.steps, result.finished)
-                )
+                made = attempts.read(trial.user_attrs)
+                ended = attempts.end(made, _cause(result), result.reason, result.steps, result.finished)
+                self._write_attempts(trial_id, ended)
                 self.study.tell(result.number, values, state)
         self._mine.pop(result.number, None)
 
@@ -255,8 +255,10 @@ class Ledger:
         trial_id = self._mine.pop(number, None)
         if trial_id is not None:
             with readable_store_errors(self.url), exclusive(self._database, self.name):
-                if self._holds(trial_id):
-                    self._write_attempts(trial_id, attempts.end(self._attempts(trial_id), cause, detail, reached))
+                trial = self.storage.get_trial(trial_id)
+                if self._holds(trial):
+                    made = attempts.read(trial.user_attrs)
+                    self._write_attempts(trial_id, attempts.end(made, cause, detail, reached))
                     self.storage.set_trial_user_attr(trial_id, LEASE, None)
                     self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
@@ -272,14 +274,14 @@ class Ledger:
             trial = self.storage.get_trial(trial_id)
             lapsed = trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE))
             if lapsed:
-                self._write_attempts(trial_id, attempts.end(self._attempts(trial_id), "driver_lost", None, reached))
+                made = attempts.read(trial.user_attrs)
+                self._write_attempts(trial_id, attempts.end(made, "driver_lost", None, reached))
                 self.storage.set_trial_user_attr(trial_id, LEASE, None)
                 self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
             return lapsed
 
-    def _holds(self, trial_id: int) -> bool:
+    def _holds(self, trial: FrozenTrial) -> bool:
         """Return whether a trial is still in this driver's hands: after a long sleep another may have taken it."""
-        trial = self.storage.get_trial(trial_id)
         entry = trial.user_attrs.get(LEASE)
         return bool(entry and not trial.state.is_finished() and Owner.read(entry["owner"]) == self.owner)
 
@@ -323,8 +325,9 @@ class Ledger:
             while not self._renewal.wait(LEASE_SECONDS / 4):
                 try:
                     with exclusive(self._database, self.name):
-                        for trial_id in filter(self._holds, list(self._mine.values())):
-                            self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
+                        for trial_id in list(self._mine.values()):
+                            if self._holds(self.storage.get_trial(trial_id)):
+                                self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
                 except Exception as error:  # a locked or lost store: the next round tries again, leases have some left
                     _log.warning("leases could not be renewed: %s", error)
 
