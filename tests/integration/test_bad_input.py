@@ -259,6 +259,13 @@ def test_models_and_data_sets_to_evaluate(command_line: CommandLine, finished: H
     done.is_message("/dev/null", "cannot write")
 
 
+def test_a_home_where_nobody_can_make_a_folder(command_line: CommandLine, tmp_path: Path) -> None:
+    file = write_file(tmp_path, SHORT)
+    command_line("run", file, "--home", "/proc/home", "--local").is_message(
+        "/proc/home", "cannot write", "who may write"
+    )
+
+
 def test_options_with_values_that_cannot_be(command_line: CommandLine, tmp_path: Path) -> None:
     file = write_file(tmp_path)
     for arguments in (["--trials", "-1"], ["--trials", "many"], ["--triasl", "1"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -36,7 +37,10 @@ def quiet_terminal(log: Path, verbose: bool, on_stderr: bool = False) -> Iterato
         return
     warnings.simplefilter("default")
     with readable_disk_errors(log.parent):
-        log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # a file system such as /proc, in which nobody can make anything
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), error.filename) from error
         file = open(log, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed below, after the descriptors are back
     sys.stdout.flush()
     sys.stderr.flush()
