@@ -103,7 +103,9 @@ def test_a_result_that_nobody_heard_of_is_told_without_running_again(home: HomeF
     run_local(again)
     assert again.close().n_new == 1  # the other one was written by the writer meanwhile
     assert watcher.numbers("started") == [1]
-    assert content(folder.path) == before
+    after = content(folder.path)
+    assert b'"cause": "finished"' in after.pop("attempts.json")[0], "written when it is told"
+    assert after == before
     assert [trial.state for trial in told(home)] == 2 * [TrialState.COMPLETE]
     assert runs_by_trial(tracking(home), "small") == {"small/0": 1, "small/1": 1}
 

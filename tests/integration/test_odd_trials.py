@@ -16,6 +16,7 @@ from tests.tiny_trial import Rungs, make_workshop, spec_of
 
 from hybridbatch.foundation.errors import ConflictError
 from hybridbatch.search.assignment import Counts
+from hybridbatch.search.attempts import ATTEMPTS
 from hybridbatch.search.ledger import LEASE, MEASURES, PLANNED, REASON
 from hybridbatch.search.local import run_local
 from hybridbatch.search.ownership import Owner, lease
@@ -179,5 +180,7 @@ def test_a_ledger_made_anew_from_the_folders_says_what_the_lost_one_said(home: H
         {key: value for key, value in trial.user_attrs.items() if key not in (LEASE, VERDICTS)},
     )  # fmt: skip
     assert [known(trial) for trial in trials_of(home.ledger_url)] == [known(trial) for trial in before]
-    assert {key for trial in before for key in trial.user_attrs} == {LEASE, MEASURES, REASON, RUNGS, VERDICTS}
+    assert {key for trial in before for key in trial.user_attrs} == {
+        ATTEMPTS, LEASE, MEASURES, REASON, RUNGS, VERDICTS,
+    }  # fmt: skip
     assert again.ledger.study.user_attrs[PLANNED] == 9

@@ -197,7 +197,9 @@ def tell_from_folder(ledger: Ledger, folder: TrialFolder, result: TrialResult) -
     """Tell the ledger of a trial whose folder holds its result, and keep there what the ledger knows of attempts."""
     folder.remove_what_only_a_running_trial_needs()
     ledger.tell(result)
-    folder.write_attempts(ledger.attempts_at(result.number))
+    attempts = ledger.attempts_at(result.number)
+    if attempts != folder.read_attempts():
+        folder.write_attempts(attempts)
 
 
 def last_step(folder: TrialFolder) -> int | None:
