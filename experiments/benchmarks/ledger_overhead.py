@@ -9,8 +9,8 @@ it), *tell* the outcome. The table has the medians, and the 95th percentiles of 
 before each mark. A row that only calls Optuna's own ``study.ask`` and ``study.tell`` on the same kind of store stands
 beside them: what the ledger adds.
 
-``--postgresql`` names a database of its own, such as ``postgresql+psycopg://user@127.0.0.1/studies``; without it,
-Debian's programs are looked for and a server is made for the run.
+``--postgresql`` names an empty database, such as ``postgresql+psycopg://user@127.0.0.1/studies``; without it there
+are no rows of PostgreSQL.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,60 +128,6 @@ def measured(trials: Iterator[dict[str, float]], progress: str) -> list[dict[str
     return rows
 
 
-@contextmanager
-def postgresql(url: str | None) -> Iterator[str]:
-    """Yield the URL of an empty database: the one that was named, or one of a server made for this run."""
-    with nullcontext(url) if url else server() as found:
-        yield str(found)
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """Start a PostgreSQL server from Debian's programs, with its usual care for the disk; yield a database's URL."""
-    import os
-    import shutil
-    import signal
-    import socket
-    import subprocess
-
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs:
-        raise SystemExit("no PostgreSQL here: apt-get install postgresql, or name a database with --postgresql")
-    user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    if user:
-        shutil.chown(folder, user)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    make = [programs[-1] / "initdb", "-D", folder / "data", "-U", "tester", "-A", "trust", "-E", "UTF8"]
-    subprocess.run(make, user=user, check=True, capture_output=True, cwd=folder)
-    options = ["-D", folder / "data", "-p", str(port), "-k", folder, "-h", "127.0.0.1"]
-    with (folder / "log").open("w", encoding="utf-8") as log:
-        running = subprocess.Popen([programs[-1] / "postgres", *options], user=user, stdout=log, stderr=log, cwd=folder)
-    try:
-        url = f"postgresql+psycopg://tester@127.0.0.1:{port}/postgres"
-        wait_for(url)
-        yield url
-    finally:
-        running.send_signal(signal.SIGINT)
-        running.wait(30)
-        shutil.rmtree(folder)
-
-
-def wait_for(url: str) -> None:
-    """Wait until a database answers."""
-    import psycopg
-
-    for _ in range(300):
-        try:
-            psycopg.connect(url.replace("+psycopg", "")).close()
-            return
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-    raise SystemExit("PostgreSQL did not start")
-
-
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -194,9 +139,9 @@ def main() -> None:
     for name, run in (("ledger", of_ledger), ("Optuna alone", of_optuna)):
         with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
             found[f"SQLite, {name}"] = measured(run(f"sqlite:///{folder}/ledger.db", options.trials), f"SQLite, {name}")
-    with postgresql(options.postgresql) as url:
+    if options.postgresql:
         for name, run in (("ledger", of_ledger), ("Optuna alone", of_optuna)):
-            found[f"PostgreSQL, {name}"] = measured(run(url, options.trials), f"PostgreSQL, {name}")
+            found[f"PostgreSQL, {name}"] = measured(run(options.postgresql, options.trials), f"PostgreSQL, {name}")
     if options.json:
         print(json.dumps(found, indent=1))
         return

@@ -15,7 +15,7 @@ from tests.study_fixtures import Watcher
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.extension import extend_study
-from hybridbatch.search.ledger import EXTENSIONS
+from hybridbatch.search.ledger import EXPERIMENT, EXTENSIONS
 from hybridbatch.search.session import StudySession, load_study
 from hybridbatch.spec.folders import HomeFolder
 
@@ -122,6 +122,21 @@ def test_killed_between_ledger_and_folder_it_is_called_again(home: HomeFolder, s
         run(home, small_data)
     assert "hybridbatch extend" in str(refused.value.remedy)
     assert extend_study(home, "small", 3, None).after == 3
+    assert [sorted(params) for params in run(home, small_data)] == [["batches.size", TEMPERATURE, RATE]]
+
+
+def test_killed_before_the_ledger_holds_the_extension_it_changes_nothing(home: HomeFolder, small_data: Path) -> None:
+    run(home, small_data, BASE)
+    file = home.study("small").experiment
+    before = file.read_bytes()
+    study = optuna.load_study(study_name="small", storage=home.ledger_url)
+    held = study.user_attrs[EXPERIMENT]
+    wider = experiment({**BASE, "search.space": {**SPACE["search.space"], RATE: {"log_uniform": [1e-4, 1e-2]}}})
+    extend_study(home, "small", 3, wider)
+    study.set_user_attr(EXPERIMENT, held)
+    file.write_bytes(before)
+    assert run(home, small_data) == [], "the study is the one it was"
+    assert extend_study(home, "small", 3, wider).paths == (RATE,)
     assert [sorted(params) for params in run(home, small_data)] == [["batches.size", TEMPERATURE, RATE]]
 
 

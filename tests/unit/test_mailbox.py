@@ -71,3 +71,43 @@ def test_closing_ends_every_wait() -> None:
         assert (await waiting, await verdict) == (None, None)
 
     asyncio.run(scene())
+
+
+def test_each_end_of_workers_counts_also_of_those_that_never_arrived() -> None:
+    async def scene() -> None:
+        mailbox = Mailbox()
+        await mailbox.interrupted("worker_lost", "before any trial")
+        await mailbox.hand_over(JOB)
+        await mailbox.arrived()
+        assert mailbox.events.empty(), "workers that start for the first time interrupt nothing"
+        for _ in range(2):
+            await mailbox.interrupted("worker_lost", "died at its start")
+            assert await mailbox.next_event() == {"interrupted": ("worker_lost", "died at its start")}
+        await mailbox.arrived()
+        assert mailbox.events.empty(), "told already"
+        await mailbox.say(1, {"finished": True})
+        await mailbox.interrupted("worker_lost", "after the end")
+        assert await mailbox.next_event() == {"finished": True}
+        assert mailbox.events.empty()
+
+    asyncio.run(scene())
+
+
+def test_after_a_notice_the_end_of_a_group_is_told_once_whoever_ends_it() -> None:
+    async def scene() -> None:
+        mailbox = Mailbox()
+        await mailbox.hand_over(JOB)
+        await mailbox.arrived()
+        await mailbox.noticed()
+        await mailbox.arrived()  # Ray Train ended the group itself
+        assert await mailbox.next_event() == {"interrupted": ("preempted", None)}
+        await mailbox.noticed()
+        for _ in range(3):  # one worker is gone, and Ray Train waits for the others
+            await mailbox.interrupted("preempted", "the node was taken away")
+        await mailbox.arrived()
+        assert await mailbox.next_event() == {"interrupted": ("preempted", "the node was taken away")}
+        assert mailbox.events.empty()
+        await mailbox.arrived()  # without a word from anybody
+        assert await mailbox.next_event() == {"interrupted": ("worker_lost", None)}
+
+    asyncio.run(scene())

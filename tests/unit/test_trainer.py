@@ -32,6 +32,11 @@ from hybridbatch.training.trial import TrialRun, run_trial
 from hybridbatch.training.workshop import Workshop
 
 NAN = math.nan
+STOPPING = {
+    "training.steps": 40,
+    "training.early_stopping": {"patience": 2},
+    "search.objectives": [{"metric": "map_mono", "direction": "minimize"}],  # grows as the trial learns
+}
 LIVELY = {"backbone.dropout": 0.3, "loss.learn_temperature": True, "training.steps": 8}
 
 
@@ -161,20 +166,14 @@ def spoil(trainer: Trainer) -> None:
 
 
 def test_early_stopping_ends_the_trial_and_keeps_the_best_weights(workshop: Workshop, tmp_path: Path):
-    stopping = {
-        "training.steps": 40,
-        "training.early_stopping": {"patience": 2},
-        "search.objectives": [{"metric": "map_mono", "direction": "minimize"}],  # grows as the trial learns
-        "search.pruner": None,
-    }
-    result = run(workshop, tmp_path, stopping)
+    result = run(workshop, tmp_path, STOPPING)
     values = [rung.summary["map_mono"] for rung in result.rungs]
     best = int(np.argmin(values))
     assert result.best_step == result.rungs[best].step < result.steps == result.rungs[-1].step < 40
     assert len(values) - 1 - best == 2, "two evaluations without improvement"
     assert result.values == (values[best],)
     kept = from_folder_or_name(str(tmp_path / "00000" / "model"))
-    made = experiment(stopping)
+    made = experiment(STOPPING)
     tokens = workshop.task_tokens(made, workshop.data(made.data).selection)
     measured = measure(kept.encoder(workshop.tokenizer(made)[0]), tokens)
     assert measured is not None
@@ -183,15 +182,10 @@ def test_early_stopping_ends_the_trial_and_keeps_the_best_weights(workshop: Work
 
 
 def test_waiting_goes_on_where_it_was_after_an_interruption(workshop: Workshop, tmp_path: Path):
-    stopping = {
-        "training.steps": 40,
-        "training.early_stopping": {"patience": 2},
-        "search.objectives": [{"metric": "map_mono", "direction": "minimize"}],
-    }
-    whole = run(workshop, tmp_path / "whole", stopping)
+    whole = run(workshop, tmp_path / "whole", STOPPING)
     with pytest.raises(InterruptedTrialError):
-        run(workshop, tmp_path / "parts", stopping, Rungs(interrupt_at=whole.steps - 2))
-    assert figures(run(workshop, tmp_path / "parts", stopping)) == figures(whole)
+        run(workshop, tmp_path / "parts", STOPPING, Rungs(interrupt_at=whole.steps - 2))
+    assert figures(run(workshop, tmp_path / "parts", STOPPING)) == figures(whole)
     assert same_weights(tmp_path / "parts", tmp_path / "whole")
 
 
@@ -230,22 +224,17 @@ def test_a_damaged_checkpoint_stops_the_trial_with_a_message_and_nothing_is_lost
 
 
 def test_damaged_best_weights_stop_the_trial_with_a_remedy_that_mends_it(workshop: Workshop, tmp_path: Path):
-    stopping = {
-        "training.steps": 40,
-        "training.early_stopping": {"patience": 2},
-        "search.objectives": [{"metric": "map_mono", "direction": "minimize"}],
-    }
-    whole = run(workshop, tmp_path / "whole", stopping)
+    whole = run(workshop, tmp_path / "whole", STOPPING)
     with pytest.raises(InterruptedTrialError):
-        run(workshop, tmp_path, stopping, Rungs(interrupt_at=whole.steps))
+        run(workshop, tmp_path, STOPPING, Rungs(interrupt_at=whole.steps))
     folder = TrialFolder(tmp_path / "00000")
     (folder.best_weights / "model.safetensors").write_bytes(b"half")
     with pytest.raises(UserError, match="delete this folder and checkpoints beside it, then run") as caught:
-        run(workshop, tmp_path, stopping)
+        run(workshop, tmp_path, STOPPING)
     assert str(caught.value.file) == str(folder.best_weights)
     shutil.rmtree(folder.best_weights)
     shutil.rmtree(folder.checkpoints)
-    assert figures(run(workshop, tmp_path, stopping)) == figures(whole)
+    assert figures(run(workshop, tmp_path, STOPPING)) == figures(whole)
 
 
 def test_an_evaluation_without_a_value_is_never_the_best():

@@ -123,7 +123,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
             f"trial {number} lost its workers too often",
             path=f"resources.retries.{cause}",
             seen=detail,
-            allowed=f"{getattr(self.session.experiment.resources.retries, cause)} times under one driver",
+            allowed=f"at most {getattr(self.session.experiment.resources.retries, cause)} under one driver",
             remedy=f"look into {self.session.home.logs} and Ray's logs, then run `hybridbatch resume`",
         )
 

@@ -77,8 +77,12 @@ class Mailbox:
             await self.events.put(event)
 
     async def interrupted(self, cause: Cause, detail: str | None) -> None:
-        """Say that the workers ended in the middle of a trial, which others are about to go on with."""
-        if self.unfinished and not self.told_of_interruption:
+        """Say that the workers ended in the middle of a trial, which others are about to go on with.
+
+        Each time counts, also when those others ended before they arrived. Only after a notice is it told again and
+        again, while Ray Train waits for the rest of the group.
+        """
+        if self.unfinished and not (self.notice and self.told_of_interruption):
             self.told_of_interruption = True
             await self.events.put({"interrupted": (cause, detail)})
 
@@ -89,7 +93,8 @@ class Mailbox:
     async def arrived(self) -> None:
         """Say that the workers of the group have started, or started again."""
         self.arrivals += 1
-        if self.arrivals > 1:  # Ray Train tells of no error when it ended the group itself, at the end of a notice
+        # Ray Train tells of no error when it ended the group itself, at the end of a notice.
+        if self.arrivals > 1 and not self.told_of_interruption:
             await self.interrupted(*(("preempted", None) if self.notice else ("worker_lost", None)))
         self.told_of_interruption = self.notice = False
 

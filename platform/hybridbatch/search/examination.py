@@ -110,8 +110,8 @@ def _trial(ledger: Ledger, trial: FrozenTrial, folder: TrialFolder, repair: bool
         yield Finding("result-missing", number, told, False, "bring the folder back from a copy or from stores.archive")
     elif result is not None and finished and (differs := _difference(trial, result)):
         yield Finding("result-differs", number, differs, False, "bring the folder back from a copy, or the ledger")
-    if not held:
-        yield from _leftovers(folder, result, repair)
+    if finished and result is not None and not ledger.running():  # a driver at work may be writing there
+        yield from _leftovers(folder, repair)
 
 
 def _difference(trial: FrozenTrial, result: TrialResult) -> str | None:
@@ -125,16 +125,14 @@ def _difference(trial: FrozenTrial, result: TrialResult) -> str | None:
     return f"{trial.state.name.lower()} {told or ''} in the ledger, {result.state} {values or ''} in its folder"
 
 
-def _leftovers(folder: TrialFolder, result: TrialResult | None, repair: bool) -> Iterator[Finding]:
-    left = [path.name for path in atomic.drafts(folder.path)]
-    if result is not None:
-        left += [path.name for path in folder.what_only_a_running_trial_needs() if path.exists()]
+def _leftovers(folder: TrialFolder, repair: bool) -> Iterator[Finding]:
+    found = (*atomic.drafts(folder.path), *folder.what_only_a_running_trial_needs())
+    left = [path.name for path in found if path.exists()]
     if not left:
         return
     if repair:
         atomic.remove_drafts(folder.path)
-        if result is not None:
-            folder.remove_what_only_a_running_trial_needs()
+        folder.remove_what_only_a_running_trial_needs()
     yield Finding("leftovers", folder.number, f"of killed processes: {', '.join(left)}", repair, "remove them")
 
 

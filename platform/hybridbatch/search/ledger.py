@@ -106,10 +106,12 @@ class Ledger:
     def extend(self, extended: Experiment) -> None:
         """Plan more trials, or another space for those to come; from here on the ledger is that of ``extended``."""
         with readable_store_errors(self.url), exclusive(self._database, self.name):
-            entry = {"at": datetime.now(UTC).isoformat(), "experiment": extended.model_dump_json()}
+            mine = identity(extended)
+            content = extended.model_dump_json()
+            entry = {"at": datetime.now(UTC).isoformat(), "identity": mine, "experiment": content}
             self.study.set_user_attr(EXTENSIONS, [*self.study.user_attrs.get(EXTENSIONS, []), entry])
             self.study.set_user_attr(PLANNED, planned_trials(extended).total)
-            self.study.set_user_attr(EXPERIMENT, identity(extended))
+            self.study.set_user_attr(EXPERIMENT, mine)  # last: from here on it holds
 
     def next_assignment(self, begun: Callable[[int], Begun] = lambda number: Begun()) -> Assignment | None:
         """Return a trial to run, or None when all are finished or in other hands.
@@ -257,10 +259,7 @@ class Ledger:
             with readable_store_errors(self.url), exclusive(self._database, self.name):
                 trial = self.storage.get_trial(trial_id)
                 if self._holds(trial):
-                    made = attempts.read(trial.user_attrs)
-                    self._write_attempts(trial_id, attempts.end(made, cause, detail, reached))
-                    self.storage.set_trial_user_attr(trial_id, LEASE, None)
-                    self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+                    self._put_back(trial, cause, detail, reached)
 
     def give_back(self, number: int, reached: int | None) -> bool:
         """Take a trial out of the hands of a driver that is gone; return whether it was.
@@ -270,15 +269,17 @@ class Ledger:
             reached: The last step that it is known to have done.
         """
         with readable_store_errors(self.url), exclusive(self._database, self.name):
-            trial_id = self._id(number)
-            trial = self.storage.get_trial(trial_id)
+            trial = self.storage.get_trial(self._id(number))
             lapsed = trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE))
             if lapsed:
-                made = attempts.read(trial.user_attrs)
-                self._write_attempts(trial_id, attempts.end(made, "driver_lost", None, reached))
-                self.storage.set_trial_user_attr(trial_id, LEASE, None)
-                self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+                self._put_back(trial, "driver_lost", None, reached)
             return lapsed
+
+    def _put_back(self, trial: FrozenTrial, cause: Cause, detail: str | None, reached: int | None) -> None:
+        made = attempts.read(trial.user_attrs)
+        self._write_attempts(trial._trial_id, attempts.end(made, cause, detail, reached))
+        self.storage.set_trial_user_attr(trial._trial_id, LEASE, None)
+        self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
     def _holds(self, trial: FrozenTrial) -> bool:
         """Return whether a trial is still in this driver's hands: after a long sleep another may have taken it."""
@@ -359,8 +360,9 @@ def extended_experiment(name: str, url: str) -> dict[str, Any] | None:
             study = optuna.load_study(study_name=name, storage=open_storage(url))
         except KeyError:
             return None
-        extensions = study.user_attrs.get(EXTENSIONS)
-    return dict(json.loads(extensions[-1]["experiment"])) if extensions else None
+        known = study.user_attrs
+    held = [one for one in known.get(EXTENSIONS, ()) if one["identity"] == known.get(EXPERIMENT)]
+    return dict(json.loads(held[-1]["experiment"])) if held else None
 
 
 def identity(experiment: Experiment) -> str:

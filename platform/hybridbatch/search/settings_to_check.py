@@ -11,7 +11,7 @@ from typing import Any
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.planned import PlannedTrials, resolve
 from hybridbatch.spec import overrides
-from hybridbatch.spec.experiment import Experiment
+from hybridbatch.spec.experiment import Experiment, overlap
 from hybridbatch.spec.search_space import extremes, middle
 
 MOST = 256  # settings of the search; where there are more, the ends of one range after the other are tried
@@ -49,7 +49,7 @@ class SettingsToCheck:
             error: What was found with these settings.
             decisive: Paths that the finding depends on; with everything below and above them.
         """
-        told = {path: value for path, value in self.values.items() if any(_overlap(path, one) for one in decisive)}
+        told = {path: value for path, value in self.values.items() if any(overlap(path, one) for one in decisive)}
         if not told:
             return error
         name = self.name if self.baseline else _in_words(told)
@@ -127,8 +127,3 @@ def _applied(experiment: Experiment, values: Mapping[str, Any]) -> Experiment | 
 
 def _in_words(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{path} {value}" for path, value in values.items())
-
-
-def _overlap(path: str, other: str) -> bool:
-    """Return whether one of two dotted paths leads to the other, or both are the same."""
-    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")

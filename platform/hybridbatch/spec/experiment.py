@@ -304,7 +304,7 @@ class Search(Settings):
                 )
             complements[complement] = path
         for path in (*self.space, *complements):
-            if _chooses(path, "data.selection"):
+            if overlap(path, "data.selection"):
                 raise rejected(
                     "the selection set cannot be searched: objectives of different sets do not compare",
                     at=f"space.{path if path in self.space else complements[path]}",
@@ -315,7 +315,7 @@ class Search(Settings):
     @model_validator(mode="after")
     def _baselines_differ_by_seed_alone(self) -> Search:
         for name, values in self.baselines.items():
-            if any(_chooses(path, "data.selection") for path in values):
+            if any(overlap(path, "data.selection") for path in values):
                 problem = "a baseline has the selection set of the others: objectives of different sets do not compare"
                 raise rejected(problem, at=f"baselines.{name}", seen=values)
             if "training.seed" in values and len(self.baseline_seeds) > 1:
@@ -328,9 +328,9 @@ class Search(Settings):
         return self
 
 
-def _chooses(path: str, part: str) -> bool:
-    """Return whether a value put at ``path`` changes ``part`` of the file."""
-    return f"{path}.".startswith(f"{part}.") or f"{part}.".startswith(f"{path}.")
+def overlap(path: str, other: str) -> bool:
+    """Return whether a value put at one of two dotted paths changes what is at the other."""
+    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
 
 
 class Experiment(Settings):

@@ -127,8 +127,8 @@ class TrialFolder:
 
     def newest_step(self) -> int:
         """Return the step of the newest checkpoint, from which the trial would go on; 0 without one."""
-        steps = [int(path.name.removeprefix("step-")) for path in self.checkpoints.glob("step-*")]
-        return max(steps, default=0)
+        names = (path.name.removeprefix("step-") for path in self.checkpoints.glob("step-*"))
+        return max((int(name) for name in names if name.isdigit()), default=0)
 
     def write_attempts(self, attempts: Attempts) -> None:
         """Write what the ledger knows of the attempts at the trial, when it is finished."""

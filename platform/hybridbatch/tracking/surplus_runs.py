@@ -51,10 +51,10 @@ def compare_runs(study: StudyFolder, store: TrackingStore) -> RunsOfStudy:
         Exception: Whatever the store raises.
     """
     runs = StudyRuns(store, study.name)
-    finished = {trial_tag(study.name, one.number): one for one in study.trials() if (one.path / "result.json").exists()}
     of_trial: dict[str, list[Run]] = defaultdict(list)
-    for run in runs.children():
+    for run in runs.children():  # before the folders: a result is there before its run
         of_trial[run.data.tags[TRIAL_TAG]].append(run)
+    finished = {trial_tag(study.name, one.number): one for one in study.trials() if (one.path / "result.json").exists()}
     surplus, missing = [], []
     for trial, found in of_trial.items():
         if trial not in finished:

@@ -35,9 +35,8 @@ class LossSum:
             self._sum = self._sum / workers
 
     def state(self) -> dict[str, Any]:
-        """Return what :meth:`load` goes on from. A number that is not finite is none that training goes on from."""
-        total = float(self._sum)
-        return {"sum": total if torch.isfinite(self._sum) else 0.0, "steps": self._steps}
+        """Return what :meth:`load` goes on from."""
+        return {"sum": float(self._sum), "steps": self._steps}
 
     def load(self, state: dict[str, Any] | None) -> None:
         """Go on from ``state``; from nothing when it is None."""

@@ -170,6 +170,7 @@ class Trainer:
                 begin, waited, begun = time.perf_counter(), self._input.waited, self.step
             if leaving and not self._saved_on_notice and self.step < step:
                 self._saved_on_notice = True
+                self._check_finite()  # a checkpoint knows of no step before it that was not
                 for one in self._terms.values():  # of this worker so far: the first saves for all
                     one.share(self.shard.workers)
                 save()
@@ -250,18 +251,17 @@ class Trainer:
         return dict(zip(taken, means.tolist(), strict=True))
 
     def _mean(self, losses: LossSum) -> float:
-        """Return the mean of losses, and begin anew.
+        """Return the mean of losses, and begin anew."""
+        self._check_finite()
+        total, steps = losses.take()
+        return float(total) / max(1, steps)
 
-        Raises:
-            TrialError: If the loss or a gradient has not been finite.
-        """
+    def _check_finite(self) -> None:
         loss, gradient = int(self._bad_loss), int(self._bad_gradient)
         if loss >= 0 and (gradient < 0 or loss <= gradient):
             raise self._not_finite("the loss is", loss)
         if gradient >= 0:
             raise self._not_finite("the gradient is", gradient)
-        total, steps = losses.take()
-        return float(total) / max(1, steps)
 
     def _not_finite(self, what: str, step: int) -> TrialError:
         settings = self.experiment.training
