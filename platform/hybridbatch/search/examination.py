@@ -110,8 +110,8 @@ def _trial(ledger: Ledger, trial: FrozenTrial, folder: TrialFolder, repair: bool
         yield Finding("result-missing", number, told, False, "bring the folder back from a copy or from stores.archive")
     elif result is not None and finished and (differs := _difference(trial, result)):
         yield Finding("result-differs", number, differs, False, "bring the folder back from a copy, or the ledger")
-    if finished and result is not None and not ledger.running():  # a driver at work may be writing there
-        yield from _leftovers(folder, repair)
+    if finished and result is not None:
+        yield from _leftovers(ledger, folder, repair)
 
 
 def _difference(trial: FrozenTrial, result: TrialResult) -> str | None:
@@ -125,10 +125,10 @@ def _difference(trial: FrozenTrial, result: TrialResult) -> str | None:
     return f"{trial.state.name.lower()} {told or ''} in the ledger, {result.state} {values or ''} in its folder"
 
 
-def _leftovers(folder: TrialFolder, repair: bool) -> Iterator[Finding]:
+def _leftovers(ledger: Ledger, folder: TrialFolder, repair: bool) -> Iterator[Finding]:
     found = (*atomic.drafts(folder.path), *folder.what_only_a_running_trial_needs())
     left = [path.name for path in found if path.exists()]
-    if not left:
+    if not left or ledger.running():  # a driver at work may be writing there
         return
     if repair:
         atomic.remove_drafts(folder.path)
