@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.small_disk import leave
 from tests.small_study import experiment, write_data, write_file
 from tests.study_fixtures import Watcher, content, figures
 
+from hybridbatch.search.ledger import RENEWER
 from hybridbatch.search.local import run_local
 from hybridbatch.search.ownership import Owner
 from hybridbatch.search.session import StudySession
@@ -298,6 +300,14 @@ def test_a_cluster_that_cannot_be_reached(
     assert command_line("status", "small", "--home", home.path, "--json").json["trials"]["waiting"] == 3
 
 
+def renewing_leases() -> set[threading.Thread]:
+    """Return the threads that renew leases and go on doing it."""
+    threads = {thread for thread in threading.enumerate() if thread.name == RENEWER}
+    for thread in threads:
+        thread.join(2)
+    return {thread for thread in threads if thread.is_alive()}
+
+
 # --- disks ---------------------------------------------------------------------------------------------------------
 
 
@@ -313,6 +323,7 @@ def test_a_full_disk_loses_nothing(
     file = write_file(tmp_path)
     assert command_line("run", file, "--home", home.path, "--local", "--trials", 0).code == 0
     before = content(home.study("small").trial(0).path)
+    renewing = renewing_leases()
     stopped = 0
     # Each run is to be a process of its own, dead when it ends: a full disk keeps it from giving its trial back.
     dead = Owner(Owner.this_process().machine, os.getpid(), born=0.0)
@@ -327,6 +338,7 @@ def test_a_full_disk_loses_nothing(
             assert re.search(r": cannot write.*: No space left|: the ledger cannot be .*: the disk is full", done.err)
             assert "  mend:    free some space" in done.err, done.err
         assert content(home.study("small").trial(0).path) == before
+        assert not renewing_leases() - renewing
     assert stopped >= 3
     (small_disk / "ballast").unlink()
     monkeypatch.undo()

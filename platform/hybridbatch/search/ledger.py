@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 # Names of user attributes, of the study and of its trials.
 EXPERIMENT, PLANNED, EXTENSIONS = "experiment", "planned", "extensions"
 LEASE, BASELINE, REASON, MEASURES = "lease", "baseline", "reason", "measures"
+RENEWER = "hybridbatch-leases"  # name of the thread that renews leases
 _log = logging.getLogger(__name__)
 TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
@@ -332,14 +333,16 @@ class Ledger:
                 except Exception as error:  # a locked or lost store: the next round tries again, leases have some left
                     _log.warning("leases could not be renewed: %s", error)
 
-        threading.Thread(target=renew, name="hybridbatch-leases", daemon=True).start()
+        threading.Thread(target=renew, name=RENEWER, daemon=True).start()
 
     def close(self) -> None:
         """Stop renewing and give back what is still in hand."""
         self._renewal.set()
-        for number in self.in_hand():
-            self.release(number)
-        self._database.engine.dispose()
+        try:
+            for number in self.in_hand():
+                self.release(number)
+        finally:
+            self._database.engine.dispose()
 
     def _id(self, number: int) -> int:
         return self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)

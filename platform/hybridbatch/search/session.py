@@ -5,6 +5,7 @@ assignment -> spec.json -> (the trial runs) -> result.json -> ledger -> tracking
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -185,10 +186,11 @@ class StudySession:
 
     def close(self) -> ProjectionReport:
         """Give back what is unfinished, bring tracking and archive up to date; return what they have to say."""
-        for number in self.ledger.in_hand():
-            self.release(number)
-        self.ledger.close()
-        self.writer.close(timeout=120)
+        with contextlib.ExitStack() as closing:  # on a full disk too: no thread goes on after this
+            closing.callback(self.writer.close, timeout=120)
+            closing.callback(self.ledger.close)
+            for number in self.ledger.in_hand():
+                self.release(number)
         report = project_study(self.folder, self.store)
         return replace(report, problems=report.problems + (self.archive.add_missing() if self.archive else ()))
 
