@@ -80,17 +80,27 @@ class RungRecord:
         return {step: values + [math.nan] * (len(self._objectives) - len(values)) for step, values in lists.items()}
 
     def _goes_on(self, trial: FrozenTrial, step: int, values: list[float]) -> bool:
-        pruner = cast(Any, self._experiment.search.pruner)
         training = resolve(self._experiment, self._plan, trial.number, trial.params).training  # which may be searched
-        if pruner is None or step >= training.steps or not pruner.is_rung(step, training.evaluate_every):
+        rule, compared = self._rule(trial.number)
+        if rule is None or step >= training.steps or not rule.is_rung(step, training.evaluate_every):
             return True
         others = [
             self._known(other)[str(step)]
             for other in self._trials()
-            if other.number != trial.number and str(step) in other.user_attrs.get(RUNGS, {})
+            if other.number != trial.number and str(step) in other.user_attrs.get(RUNGS, {}) and compared(other.number)
         ]
         mine, *theirs = self._scores([values, *others])
-        return bool(pruner.goes_on(mine, [score for score in theirs if not math.isnan(score)]))
+        return bool(rule.goes_on(mine, [score for score in theirs if not math.isnan(score)]))
+
+    def _rule(self, number: int) -> tuple[Any, Callable[[int], bool]]:
+        """Return the rule for a trial, None without a pruner, and with which others it is compared."""
+        search, baselines = self._experiment.search, len(self._plan.baselines)
+        pruner = cast(Any, search.pruner)
+        if not hasattr(pruner, "bracket"):  # one bracket for all
+            return pruner, lambda other: True
+        mine = pruner.bracket(search.seed, number)
+        # Baselines run in full and raise the bar in every bracket.
+        return pruner.within(mine), lambda other: other < baselines or pruner.bracket(search.seed, other) == mine
 
     def _scores(self, values: list[list[float]]) -> list[float]:
         """Return one figure for each trial, larger for the better: its only objective, or its place in the order.
