@@ -169,3 +169,26 @@ def test_rungs_of_successive_halving_by_hand() -> None:
 )
 def test_the_median_rule_by_hand(value: float, others: list[float], goes_on: bool) -> None:
     assert pruner_of("median", minimum_trials=4).goes_on(value, others) is goes_on
+
+
+def test_brackets_of_hyperband_by_hand() -> None:
+    pruner = pruner_of("hyperband", minimum_steps=50, reduction=3, brackets=3)
+    assert pruner.shares() == [9, 5, 3]  # 3 * 9 / 3, 3 * 3 / 2 rounded up, 3 * 1 / 1
+    assert [pruner.within(bracket).minimum_steps for bracket in range(3)] == [50, 150, 450]
+    drawn = [pruner.bracket(0, number) for number in range(1700)]
+    assert (
+        drawn[:40]
+        == [pruner.bracket(0, number) for number in range(40)]
+        != [pruner.bracket(1, number) for number in range(40)]
+    )
+    for bracket, share in enumerate(pruner.shares()):
+        assert abs(drawn.count(bracket) - 100 * share) < 5 * math.sqrt(100 * share), "not in the shares stated"
+
+
+@given(first=st.integers(1, 30), reduction=st.integers(2, 4), brackets=st.integers(2, 4), every=st.integers(1, 20))
+def test_the_first_bracket_has_the_rungs_of_all(first: int, reduction: int, brackets: int, every: int) -> None:
+    pruner = pruner_of("hyperband", minimum_steps=first, reduction=reduction, brackets=brackets)
+    for step in range(every, 40 * every, every):
+        assert pruner.is_rung(step, every) or not any(
+            pruner.within(bracket).is_rung(step, every) for bracket in range(brackets)
+        )

@@ -24,6 +24,7 @@ from tests.ledger_fixtures import (
 from tests.small_study import experiment, result, rung
 
 from hybridbatch.foundation.errors import StoreError, UserError
+from hybridbatch.foundation.registries import PRUNERS
 from hybridbatch.search.ledger import Ledger, identity
 from hybridbatch.search.storage import open_storage
 from hybridbatch.spec.experiment import Experiment
@@ -99,6 +100,68 @@ def test_a_measure_without_a_value_ends_its_own_trial_and_no_other(url: str, pru
         TrialState.FAIL,
         "an objective has no value on the selection set",
     )
+
+
+@pytest.mark.parametrize("pruner", [ASHA, {"kind": "median", "minimum_steps": 2, "minimum_trials": 2}])
+def test_with_several_objectives_whoever_is_best_in_one_goes_on(any_url: str, pruner: dict[str, Any]) -> None:
+    changes = {"search.objectives": TWO_OBJECTIVES, "search.pruner": pruner, "search.trials": 6, **NO_BASELINES}
+    ledger = Ledger(experiment(changes), any_url)
+    for _ in range(6):
+        take(ledger)
+    # mAP is to be large, rank distance small: trials 0, 1 and 5 make the front, 2 and 3 are behind it.
+    measured = [(0.9, 90.0), (0.1, 10.0), (0.8, 95.0), (0.05, 50.0), (0.5, math.nan), (0.2, 9.0)]
+    verdicts = [
+        ledger.report(number, rung(2, value, rank_distance=distance)) for number, (value, distance) in
+        enumerate(measured)
+    ]  # fmt: skip
+    if pruner is ASHA:  # floor(reached / 2) go on; trial 1 is 2nd of 2, a trial without a value does not count
+        assert verdicts == [True, False, False, False, False, True]
+    else:  # trial 1 comes before there are two others; the best half goes on
+        assert verdicts == [True, True, False, False, False, True]
+    again = Ledger(experiment(changes), any_url)
+    assert again.report(1, rung(2, 0.99, rank_distance=0.0)) is verdicts[1], "a verdict was given anew"
+    assert trials_of(any_url)[0].user_attrs["rungs"] == {"2": [0.9, 90.0]}
+
+
+def test_rungs_of_which_an_older_version_wrote_the_first_objective_alone_do_not_count(url: str) -> None:
+    changes = {"search.objectives": TWO_OBJECTIVES, "search.pruner": ASHA, **NO_BASELINES}
+    ledger = Ledger(experiment(changes), url)
+    for _ in range(3):
+        take(ledger)
+    for number in (0, 1):
+        ledger.storage.set_trial_user_attr(ledger._id(number), "rungs", {"2": 0.99})
+    assert ledger.report(2, rung(2, 0.1, rank_distance=90.0)) is True  # the first at its rung
+
+
+HYPERBAND = {"kind": "hyperband", "minimum_steps": 2, "reduction": 2, "brackets": 2}
+
+
+def test_hyperband_compares_trials_of_one_bracket_and_the_same_after_a_restart(url: str) -> None:
+    changes = {"search.pruner": HYPERBAND, "search.trials": 24, "training.steps": 12, **NO_BASELINES}
+    ledger = Ledger(experiment(changes), url)
+    pruner = PRUNERS.get("hyperband")(**HYPERBAND)
+    brackets = [pruner.bracket(0, take(ledger).number) for _ in range(24)]
+    early, late = (dict.fromkeys(number for number in range(24) if brackets[number] == one) for one in (0, 1))
+    # From trial to trial worse. In each bracket only the first goes on at its first rung: 1st of 1, then 2nd of 2, ...
+    for number in range(24):
+        driver = Ledger(experiment(changes), url) if number % 5 == 0 else ledger
+        early[number] = driver.report(number, rung(2, 0.9 - 0.01 * number))
+        if number in late:
+            assert early.pop(number) is True, "a trial of the late bracket was ended before its first rung"
+            late[number] = ledger.report(number, rung(4, 0.9 - 0.01 * number))
+    for verdicts in (early, late):
+        assert list(verdicts.values()) == [True] + [False] * (len(verdicts) - 1)
+    assert min(len(early), len(late)) > 2
+
+
+def test_baselines_raise_the_bar_in_every_bracket(url: str) -> None:
+    changes = {"search.pruner": HYPERBAND, "search.trials": 12, "training.steps": 12}
+    ledger = Ledger(experiment(changes), url)
+    pruner = PRUNERS.get("hyperband")(**HYPERBAND)
+    brackets = [pruner.bracket(0, take(ledger).number) for _ in range(13)]
+    assert ledger.report(0, rung(2, 0.9)) is ledger.report(0, rung(4, 0.9)) is True
+    for bracket, step in ((0, 2), (1, 4)):
+        assert ledger.report(brackets.index(bracket, 1), rung(step, 0.8)) is False  # 2nd of 2
 
 
 # --- sampling ----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
+from hybridbatch.search.pareto_order import positions
 from hybridbatch.search.planned import PlannedTrials, resolve
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.trial import Rung
@@ -43,39 +44,72 @@ class RungRecord:
     def decide(self, trial: FrozenTrial, rung: Rung) -> bool:
         """Record ``rung`` of ``trial``; return whether it goes on.
 
-        The pruner looks at the first objective. Baselines always go on: they are there to be compared in full.
+        With several objectives the pruner looks at places in the order of :mod:`hybridbatch.search.pareto_order`.
+        Baselines always go on: they are there to be compared in full.
         """
         verdicts = dict(trial.user_attrs.get(VERDICTS, {}))
         if str(rung.step) in verdicts:
             return bool(verdicts[str(rung.step)])
-        value = self.record(trial, (rung,))[str(rung.step)]
-        goes_on = trial.number < len(self._plan.baselines) or self._goes_on(trial, rung.step, value)
+        values = self.record(trial, (rung,))[str(rung.step)]
+        goes_on = trial.number < len(self._plan.baselines) or self._goes_on(trial, rung.step, values)
         verdicts[str(rung.step)] = goes_on
         self._storage.set_trial_user_attr(trial._trial_id, VERDICTS, verdicts)
         return goes_on
 
-    def record(self, trial: FrozenTrial, rungs: Iterable[Rung]) -> dict[str, float]:
-        """Record the first objective at ``rungs``; return it for all rungs of the trial, by step."""
-        first = self._objectives[0].metric
-        known: dict[str, float] = trial.user_attrs.get(RUNGS, {})
-        new = {rung.step: rung.summary.get(first, math.nan) for rung in rungs if str(rung.step) not in known}
-        values = known | {str(step): value for step, value in new.items()}
+    def record(self, trial: FrozenTrial, rungs: Iterable[Rung]) -> dict[str, list[float]]:
+        """Record the objectives at ``rungs``; return them for all rungs of the trial, by step."""
+        known = self._known(trial)
+        new = {
+            rung.step: [rung.summary.get(objective.metric, math.nan) for objective in self._objectives]
+            for rung in rungs
+            if str(rung.step) not in known
+        }
+        values = known | {str(step): measured for step, measured in new.items()}
         if new:
-            self._storage.set_trial_user_attr(trial._trial_id, RUNGS, values)
+            written = {step: measured if len(measured) > 1 else measured[0] for step, measured in values.items()}
+            self._storage.set_trial_user_attr(trial._trial_id, RUNGS, written)
         if len(self._objectives) == 1:  # Optuna's samplers know them for one objective only
-            for step, value in new.items():
-                self._storage.set_trial_intermediate_value(trial._trial_id, step, value)
+            for step, measured in new.items():
+                self._storage.set_trial_intermediate_value(trial._trial_id, step, measured[0])
         return values
 
-    def _goes_on(self, trial: FrozenTrial, step: int, value: float) -> bool:
-        pruner = cast(Any, self._experiment.search.pruner)
+    def _known(self, trial: FrozenTrial) -> dict[str, list[float]]:
+        """Return the objectives at the rungs of a trial; NaN where an older version wrote the first one alone."""
+        written: dict[str, Any] = trial.user_attrs.get(RUNGS, {})
+        lists = {step: values if isinstance(values, list) else [values] for step, values in written.items()}
+        return {step: values + [math.nan] * (len(self._objectives) - len(values)) for step, values in lists.items()}
+
+    def _goes_on(self, trial: FrozenTrial, step: int, values: list[float]) -> bool:
         training = resolve(self._experiment, self._plan, trial.number, trial.params).training  # which may be searched
-        if pruner is None or step >= training.steps or not pruner.is_rung(step, training.evaluate_every):
+        rule, compared = self._rule(trial.number)
+        if rule is None or step >= training.steps or not rule.is_rung(step, training.evaluate_every):
             return True
-        sign = 1 if self._objectives[0].direction == "maximize" else -1
         others = [
-            sign * other.user_attrs.get(RUNGS, {}).get(str(step), math.nan)
+            self._known(other)[str(step)]
             for other in self._trials()
-            if other.number != trial.number
+            if other.number != trial.number and str(step) in other.user_attrs.get(RUNGS, {}) and compared(other.number)
         ]
-        return bool(pruner.goes_on(sign * value, [one for one in others if not math.isnan(one)]))
+        mine, *theirs = self._scores([values, *others])
+        return bool(rule.goes_on(mine, [score for score in theirs if not math.isnan(score)]))
+
+    def _rule(self, number: int) -> tuple[Any, Callable[[int], bool]]:
+        """Return the rule for a trial, None without a pruner, and with which others it is compared."""
+        search, baselines = self._experiment.search, len(self._plan.baselines)
+        pruner = cast(Any, search.pruner)
+        if not hasattr(pruner, "bracket"):  # one bracket for all
+            return pruner, lambda other: True
+        mine = pruner.bracket(search.seed, number)
+        # Baselines run in full and raise the bar in every bracket.
+        return pruner.within(mine), lambda other: other < baselines or pruner.bracket(search.seed, other) == mine
+
+    def _scores(self, values: list[list[float]]) -> list[float]:
+        """Return one figure for each trial, larger for the better: its only objective, or its place in the order.
+
+        It is NaN where an objective has no value.
+        """
+        if len(self._objectives) == 1:
+            sign = 1 if self._objectives[0].direction == "maximize" else -1
+            return [sign * one[0] for one in values]
+        places = positions(values, [objective.direction for objective in self._objectives])
+        measured = [all(map(math.isfinite, one)) for one in values]
+        return [-float(place) if known else math.nan for place, known in zip(places, measured, strict=True)]

@@ -256,7 +256,7 @@ class Search(Settings):
         baselines: Named settings (dotted path -> value) that run first, in full, once for each of ``baseline_seeds``.
         baseline_seeds: Seeds of the baselines: their spread is the seed noise.
         sampler: How values are chosen.
-        pruner: How hopeless trials are ended early; None lets all run.
+        pruner: How hopeless trials are ended early, by all objectives together; None lets all run.
         seed: Seed of the sampler.
     """
 

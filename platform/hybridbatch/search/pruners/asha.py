@@ -18,7 +18,8 @@ class SuccessiveHalvingSettings(Settings):
 
     Rungs lie at ``minimum_steps * reduction ** k`` steps. At a rung a trial goes on if it is among the best
     ``1 / reduction`` of the trials that reached this rung so far; the first at a rung always goes on. This is
-    the rule of Optuna's pruner; Ray Tune's scheduler cuts at the percentile of that share instead.
+    the rule of Optuna's pruner; Ray Tune's scheduler cuts at the percentile of that share instead. With several
+    objectives the best are the first in the order of Pareto fronts (MO-ASHA, arXiv 2106.12639).
 
     Attributes:
         minimum_steps: Steps that every trial gets.
@@ -42,8 +43,8 @@ class SuccessiveHalvingSettings(Settings):
         """Return whether a trial goes on.
 
         Args:
-            value: Its measure at this rung; larger is better.
-            others: The measure of every other trial that reached this rung.
+            value: Its measure at this rung, or minus its place in the order; larger is better.
+            others: The same of every other trial that reached this rung.
         """
         if math.isnan(value):
             return False

@@ -17,6 +17,8 @@ from hybridbatch.spec.settings import Settings
 class MedianSettings(Settings):
     """Ends a trial that is worse than the median of the others at the same step (Golovin et al. 2017).
 
+    With several objectives it ends one that stands behind the middle of the order of Pareto fronts.
+
     Attributes:
         minimum_steps: Steps that every trial gets.
         minimum_trials: Trials that must have reached a step before anything is ended there.
