@@ -10,6 +10,7 @@ import pytest
 from tests.fetching import downloads, no_proxy, site  # noqa: F401 - fixtures
 from tests.ledger_fixtures import any_url, empty_ledger, twin, url  # noqa: F401 - fixtures
 from tests.postgresql_server import postgresql_server, postgresql_url  # noqa: F401 - fixtures
+from tests.prometheus_server import promtool  # noqa: F401 - a fixture
 from tests.published_models import published  # noqa: F401 - a fixture
 from tests.servers import mlflow_server  # noqa: F401 - a fixture
 from tests.small_disk import small_disk  # noqa: F401 - a fixture
@@ -26,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--nothing-skipped",
         action="store_true",
-        help="fail when a test that needs data sets, PostgreSQL or a small disk is skipped",
+        help="fail when a test that needs data sets, PostgreSQL, Prometheus or a small disk is skipped",
     )
     parser.addoption("--exhaustive", action="store_true", help="try every arrangement of workers, which takes minutes")
 
@@ -37,7 +38,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skip for want of data, of a server or of a small disk into a failure where these must be there."""
     report = yield
-    needs = [name for name in ("data", "postgresql", "small_disk") if item.get_closest_marker(name)]
+    needs = [name for name in ("data", "postgresql", "prometheus", "small_disk") if item.get_closest_marker(name)]
     if report.skipped and needs and item.config.getoption("--nothing-skipped"):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, but this has to be here: {', '.join(needs)}"
@@ -45,13 +46,15 @@ def pytest_runtest_makereport(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need the public data sets or a small disk."""
+    """Mark the tests that need the public data sets, Prometheus or a small disk."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if "data_root" in fixtures:
             item.add_marker(pytest.mark.data)
         if "small_disk" in fixtures:
             item.add_marker(pytest.mark.small_disk)
+        if "promtool" in fixtures:
+            item.add_marker(pytest.mark.prometheus)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("tests/integration/test_bad_input.py::test_a_disk_that_cannot_be_written", "PATH", "small_disk"),
         ("tests/unit/test_leakage.py::test_shared_training_files_hold_no_text_of_the_report_sets", "HYBRIDBATCH_DATA",
          "data"),
+        ("tests/unit/test_dashboards.py::test_prometheus_understands_its_configuration", "PATH", "prometheus"),
     ],
 )  # fmt: skip
 def test_a_skipped_test_fails_where_nothing_may_be_skipped(test: str, without: str, need: str) -> None:

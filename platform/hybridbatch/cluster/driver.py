@@ -53,6 +53,7 @@ def _tune(session: StudySession, scratch: Path) -> None:
     from ray import tune
 
     from hybridbatch.cluster.ledger_search import Faults, LedgerScheduler, LedgerSearcher
+    from hybridbatch.cluster.metric_export import exported
     from hybridbatch.cluster.reclaimer import Reclaimer
     from hybridbatch.cluster.resources import concurrent_trials
     from hybridbatch.cluster.warm_trial import WarmTrial
@@ -82,7 +83,8 @@ def _tune(session: StudySession, scratch: Path) -> None:
             name=session.folder.name, storage_path=str(scratch), verbose=0, stop=StopOnFault(), log_to_file=False
         ),
     )
-    tuner.fit()
+    with exported(session):
+        tuner.fit()
     if faults.first is not None:
         raise faults.first
 

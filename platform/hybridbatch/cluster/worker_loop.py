@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 import ray.train
 
+from hybridbatch.cluster.metric_export import Exporter, TrainingMetrics
 from hybridbatch.cluster.notice import NoticeWatch
 from hybridbatch.foundation.errors import HybridBatchError
 from hybridbatch.spec.folders import HomeFolder
@@ -55,14 +56,14 @@ def serve_trials(config: dict[str, Any]) -> None:
     mailbox, home = config["mailbox"], HomeFolder(Path(config["home"]))
     workshop = Workshop(DataLocation(Path(config["data_root"]), home.cache))
     first, seen = ray.train.get_context().get_world_rank() == 0, 0
-    watch = NoticeWatch(mailbox if first else None)
+    watch, metrics = NoticeWatch(mailbox if first else None), TrainingMetrics(Exporter())
     if first:
         config["reclaimer"].watch.remote(mailbox, ray.util.get_current_placement_group())
         ray.get(mailbox.arrived.remote())
     while (given := _next_job(mailbox, seen, config["on_gpu"])) is not None:
         seen, job = given
         try:
-            finished = _run(workshop, home, job, _Verdicts(mailbox, seen, watch), config["on_gpu"])
+            finished = _run(workshop, home, job, _Verdicts(mailbox, seen, watch), config["on_gpu"], metrics)
         except HybridBatchError as error:
             # No trial can run before the user has mended this: the driver stops and shows it.
             ray.get(mailbox.say.remote(seen, {"fault": error}))
@@ -89,7 +90,14 @@ def _next_job(mailbox: Any, seen: int, on_gpu: bool) -> tuple[int, dict[str, Any
     return given
 
 
-def _run(workshop: Workshop, home: HomeFolder, job: dict[str, Any], verdicts: _Verdicts, on_gpu: bool) -> bool:
+def _run(
+    workshop: Workshop,
+    home: HomeFolder,
+    job: dict[str, Any],
+    verdicts: _Verdicts,
+    on_gpu: bool,
+    metrics: TrainingMetrics,
+) -> bool:
     """Run one trial; return whether this worker is the first, which wrote the result."""
     from hybridbatch.training.losses import Shard
     from hybridbatch.training.trial import run_trial
@@ -99,5 +107,7 @@ def _run(workshop: Workshop, home: HomeFolder, job: dict[str, Any], verdicts: _V
         context = ray.train.get_context()
         shard = Shard(context.get_world_rank(), context.get_world_size())
         device = str(ray.train.torch.get_device()) if on_gpu else "cpu"
-        return run_trial(folder.read_spec(), folder, workshop, verdicts, shard=shard, device=device) is not None
+        spec = folder.read_spec()
+        watch = metrics.of(spec)
+        return run_trial(spec, folder, workshop, verdicts, shard=shard, device=device, watch=watch) is not None
     return bool(ray.train.get_context().get_world_rank() == 0)  # finished before the group was restarted

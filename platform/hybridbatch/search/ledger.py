@@ -27,6 +27,7 @@ from hybridbatch.search.ownership import LEASE_SECONDS, Owner, has_lapsed, lease
 from hybridbatch.search.planned import planned_trials, resolve
 from hybridbatch.search.seeded_sampler import SeededSampler
 from hybridbatch.search.storage import exclusive, open_storage, readable_store_errors
+from hybridbatch.search.timing import Latency, nobody_listens, timed
 from hybridbatch.search.verdicts import RungRecord
 from hybridbatch.spec.attempts import Attempts, Cause
 from hybridbatch.spec.experiment import Experiment
@@ -52,6 +53,9 @@ class Ledger:
         experiment: The experiment as the user wrote it.
         url: URL of the Optuna storage.
 
+    Attributes:
+        latency: Is told how long each call took.
+
     Raises:
         StoreError: If the storage cannot be reached.
         UserError: If a study of this name with another experiment is there already.
@@ -60,6 +64,7 @@ class Ledger:
     def __init__(self, experiment: Experiment, url: str) -> None:
         self.experiment, self.url, self.owner = experiment, url, Owner.this_process()
         self.name = experiment.name
+        self.latency: Latency = nobody_listens
         self._distributions = space_to_optuna(experiment.search.space)
         self._mine: dict[int, int] = {}
         self._renewal = threading.Event()
@@ -114,6 +119,7 @@ class Ledger:
             self.study.set_user_attr(PLANNED, planned_trials(extended).total)
             self.study.set_user_attr(EXPERIMENT, mine)  # last: from here on it holds
 
+    @timed
     def next_assignment(self, begun: Callable[[int], Begun] = lambda number: Begun()) -> Assignment | None:
         """Return a trial to run, or None when all are finished or in other hands.
 
@@ -186,12 +192,14 @@ class Ledger:
             if contains(distribution, value):
                 self.storage.set_trial_param(trial_id, path, distribution.to_internal_repr(value), distribution)
 
+    @timed
     def report(self, number: int, rung: Rung) -> bool | None:
         """Record a rung; return whether the trial goes on, or None if it is not in this driver's hands any more."""
         with readable_store_errors(self.url), exclusive(self._database, self.name):
             trial = self.storage.get_trial(self._id(number))
             return self._rungs.decide(trial, rung) if self._holds(trial) else None
 
+    @timed
     def interrupt(self, number: int, cause: Cause, detail: str | None, begun: Begun) -> bool:
         """Record that the workers of a trial were interrupted and others go on with it, in the same hands.
 
@@ -212,6 +220,7 @@ class Ledger:
             self._write_attempts(trial._trial_id, attempts.begin(ended, self.owner, begun.resumes_at, None))
             return True
 
+    @timed
     def attempts_at(self, number: int) -> Attempts:
         """Return all attempts at a trial."""
         with readable_store_errors(self.url):
@@ -220,6 +229,7 @@ class Ledger:
     def _write_attempts(self, trial_id: int, made: Attempts) -> None:
         self.storage.set_trial_user_attr(trial_id, attempts.ATTEMPTS, attempts.written(made))
 
+    @timed
     def tell(self, result: TrialResult) -> None:
         """Record the outcome of a trial; a second time changes nothing."""
         with readable_store_errors(self.url), exclusive(self._database, self.name):
@@ -244,6 +254,7 @@ class Ledger:
                 self.study.tell(result.number, values, state)
         self._mine.pop(result.number, None)
 
+    @timed
     def release(
         self, number: int, cause: Cause = "stopped", detail: str | None = None, reached: int | None = None
     ) -> None:
@@ -262,6 +273,7 @@ class Ledger:
                 if self._holds(trial):
                     self._put_back(trial, cause, detail, reached)
 
+    @timed
     def give_back(self, number: int, reached: int | None) -> bool:
         """Take a trial out of the hands of a driver that is gone; return whether it was.
 
@@ -307,6 +319,7 @@ class Ledger:
             if trial.state == TrialState.RUNNING and not has_lapsed(trial.user_attrs.get(LEASE))
         }
 
+    @timed
     def counts(self) -> Counts:
         """Return the trials by state. One whose driver is dead counts as waiting."""
         trials = self._trials()
@@ -316,6 +329,7 @@ class Ledger:
         waiting = max(self.plan.total, len(trials)) - complete - pruned - failed - running
         return Counts(complete, pruned, failed, running, waiting)
 
+    @timed
     def all_attempts(self) -> list[Attempts]:
         """Return the attempts at every trial."""
         return [attempts.read(trial.user_attrs) for trial in self._trials()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -37,11 +38,24 @@ class Progress(Record):
 _ADAPTER = TypeAdapter(Progress)
 
 
-class ProgressFile:
-    """Writes :class:`Progress`; a worker other than the first writes nothing."""
+def nobody_watches(now: Progress) -> None:
+    """Take no note of how far a trial is."""
 
-    def __init__(self, file: Path, steps: int, active: bool) -> None:
-        self._file, self._active = file, active
+
+class ProgressFile:
+    """Writes :class:`Progress`; a worker other than the first writes nothing.
+
+    Args:
+        file: Where to.
+        steps: How many there are to do.
+        active: Whether this is the first worker.
+        watch: Called on the first worker with every change, also one that is not written.
+    """
+
+    def __init__(
+        self, file: Path, steps: int, active: bool, watch: Callable[[Progress], None] = nobody_watches
+    ) -> None:
+        self._file, self._active, self._watch = file, active, watch
         self._now = Progress(phase="loading", step=0, steps=steps)
         self._written = 0.0
 
@@ -54,6 +68,8 @@ class ProgressFile:
         """Take note of changes; write them at once in a new phase, else when the last write is long enough ago."""
         before, self._now = self._now, self._now.model_copy(update={**changes, "updated": time.time()})
         force = force or self._now.phase != before.phase
+        if self._active:
+            self._watch(self._now)
         if self._active and (force or self._now.updated - self._written > _INTERVAL):
             atomic.write_text(self._file, self._now.model_dump_json() + "\n", durable=False)
             self._written = self._now.updated

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ from hybridbatch.training.broken_group import BrokenGroupError, is_of_the_accele
 from hybridbatch.training.checkpoints import load_weights, newest_checkpoint, write_tensors
 from hybridbatch.training.early_stopping import BestSoFar
 from hybridbatch.training.losses import ALONE, Shard
-from hybridbatch.training.progress import Progress, ProgressFile
+from hybridbatch.training.progress import Progress, ProgressFile, nobody_watches
 from hybridbatch.training.trainer import Trainer
 from hybridbatch.training.workshop import Workshop
 
@@ -60,6 +60,7 @@ def run_trial(
     *,
     shard: Shard = ALONE,
     device: str = "cpu",
+    watch: Callable[[Progress], None] = nobody_watches,
 ) -> TrialResult | None:
     """Run a trial from its newest checkpoint, or from the start, to its result.
 
@@ -70,6 +71,7 @@ def run_trial(
         verdicts: Decides at every rung.
         shard: This worker among the trial's workers.
         device: Where to train.
+        watch: Called on the first worker with how far the trial is; must neither raise nor take time.
 
     Returns:
         The result, on the first worker; a trial that cannot give one is ``failed`` with the reason.
@@ -81,7 +83,7 @@ def run_trial(
             because this one failed by itself; in the last case the result is written.
         TakenAwayError: If the trial is in other hands by now.
     """
-    run = TrialRun(spec, folder, workshop, verdicts, shard, device)
+    run = TrialRun(spec, folder, workshop, verdicts, shard, device, watch)
     try:
         result = run.to_the_end()
     except _OF_THE_TRIAL as error:
@@ -108,7 +110,14 @@ class TrialRun:
     """The state of a running trial."""
 
     def __init__(
-        self, spec: TrialSpec, folder: TrialFolder, workshop: Workshop, verdicts: Verdicts, shard: Shard, device: str
+        self,
+        spec: TrialSpec,
+        folder: TrialFolder,
+        workshop: Workshop,
+        verdicts: Verdicts,
+        shard: Shard,
+        device: str,
+        watch: Callable[[Progress], None] = nobody_watches,
     ) -> None:
         self.spec, self.folder, self.workshop, self.verdicts = spec, folder, workshop, verdicts
         self.shard, self.device, self.experiment = shard, device, spec.experiment
@@ -122,7 +131,7 @@ class TrialRun:
         self.arms: dict[str, Mapping[str, str]] = {}
         self.started = _now()
         self.first_step: str | None = None
-        self.progress = ProgressFile(folder.progress, self.settings.steps, active=shard.rank == 0)
+        self.progress = ProgressFile(folder.progress, self.settings.steps, active=shard.rank == 0, watch=watch)
 
     @property
     def curve(self) -> list[Any]:
@@ -140,6 +149,7 @@ class TrialRun:
         checkpoint = newest_checkpoint(self.folder.checkpoints)
         if checkpoint is not None:
             self._go_back_to(checkpoint, trainer)
+            self.progress.update(step=trainer.step)
             # One that was written on notice may lie behind its last rung, or before the first.
             last = self.rungs[-1] if self.rungs else None
             if last and not self.verdicts.report(last.step, None if self.shard.rank else last):
