@@ -16,6 +16,7 @@ from hybridbatch.spec.sources import DataLocation
 from hybridbatch.spec.trial import Rung
 
 if TYPE_CHECKING:
+    from hybridbatch.cluster.active_workers import ActiveWorkers
     from hybridbatch.training.workshop import Workshop
 
 
@@ -49,20 +50,22 @@ def serve_trials(config: dict[str, Any]) -> None:
     Raises:
         BrokenGroupError: If the workers cannot go on together, for Ray Train to start the group anew.
     """
+    from hybridbatch.cluster.active_workers import ActiveWorkers
     from hybridbatch.training.broken_group import BrokenGroupError, TakenAwayError
     from hybridbatch.training.workshop import Workshop
 
     mailbox, home = config["mailbox"], HomeFolder(Path(config["home"]))
     workshop = Workshop(DataLocation(Path(config["data_root"]), home.cache))
-    first, seen = ray.train.get_context().get_world_rank() == 0, 0
+    rank, present = ray.train.get_context().get_world_rank(), ray.train.get_context().get_world_size()
+    first, seen, workers = rank == 0, 0, ActiveWorkers(rank, present)
     watch = NoticeWatch(mailbox if first else None)
     if first:
         config["reclaimer"].watch.remote(mailbox, ray.util.get_current_placement_group())
-        ray.get(mailbox.arrived.remote())
+        ray.get(mailbox.arrived.remote(present))
     while (given := _next_job(mailbox, seen, config["on_gpu"])) is not None:
         seen, job = given
         try:
-            finished = _run(workshop, home, job, _Verdicts(mailbox, seen, watch), config["on_gpu"])
+            finished = _run(workshop, home, job, workers, _Verdicts(mailbox, seen, watch), config["on_gpu"])
         except HybridBatchError as error:
             # No trial can run before the user has mended this: the driver stops and shows it.
             ray.get(mailbox.say.remote(seen, {"fault": error}))
@@ -89,15 +92,23 @@ def _next_job(mailbox: Any, seen: int, on_gpu: bool) -> tuple[int, dict[str, Any
     return given
 
 
-def _run(workshop: Workshop, home: HomeFolder, job: dict[str, Any], verdicts: _Verdicts, on_gpu: bool) -> bool:
+def _run(
+    workshop: Workshop,
+    home: HomeFolder,
+    job: dict[str, Any],
+    workers: ActiveWorkers,
+    verdicts: _Verdicts,
+    on_gpu: bool,
+) -> bool:
     """Run one trial; return whether this worker is the first, which wrote the result."""
-    from hybridbatch.training.losses import Shard
     from hybridbatch.training.trial import run_trial
 
-    folder = home.study(job["study"]).trial(job["number"])
-    if folder.read_result() is None:
-        context = ray.train.get_context()
-        shard = Shard(context.get_world_rank(), context.get_world_size())
-        device = str(ray.train.torch.get_device()) if on_gpu else "cpu"
-        return run_trial(folder.read_spec(), folder, workshop, verdicts, shard=shard, device=device) is not None
-    return bool(ray.train.get_context().get_world_rank() == 0)  # finished before the group was restarted
+    folder, context = home.study(job["study"]).trial(job["number"]), ray.train.get_context()
+    if folder.read_result() is not None:  # finished before the group was restarted
+        return bool(context.get_world_rank() == 0)
+    spec = folder.read_spec()
+    shard = workers.take(spec.experiment.workers_at_work(context.get_world_size()), verdicts.version)
+    if shard is None:
+        return False
+    device = str(ray.train.torch.get_device()) if on_gpu else "cpu"
+    return run_trial(spec, folder, workshop, verdicts, shard=shard, device=device) is not None
