@@ -109,5 +109,7 @@ def test_after_a_notice_the_end_of_a_group_is_told_once_whoever_ends_it() -> Non
         assert mailbox.events.empty()
         await mailbox.arrived()  # without a word from anybody
         assert await mailbox.next_event() == {"interrupted": ("worker_lost", None)}
+        await mailbox.arrived(3)  # Ray Train found room for more
+        assert await mailbox.next_event() == {"interrupted": ("resized", "from 1 to 3 workers")}
 
     asyncio.run(scene())

@@ -169,6 +169,8 @@ def test_an_unknown_key_is_told_with_those_allowed_there(changes: dict[str, Any]
         ({"name": "../up"}, "name: not of the form that is needed\n  seen:    '../up'\n  allowed: lower-case letters"),
         ({"backbone.heads": 3}, "backbone: width must be a multiple of heads, but got width=16, heads=3"),
         ({"batches.mix": {"english": 0}}, "batches.mix: the weights of the mix sum to 0"),
+        ({"resources.workers": [3, 2]}, "resources.workers: the fewest workers come first\n  seen:    [3, 2]"),
+        ({"resources.workers": [3, 4]}, "batches.size: must be a multiple of resources.workers, 3\n  seen:    8"),
         ({"resources.workers": 3}, "batches.size: must be a multiple of resources.workers, 3\n  seen:    8"),
         (
             {"data.report": [{"dataset": "world-facts"}, {"dataset": "world-facts"}]},

@@ -115,7 +115,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         What happened under other drivers does not count: whoever resumes a study has mended something.
         """
         self._interruptions[number, cause] += 1
-        allowed: int | None = getattr(self.session.experiment.resources.retries, cause)
+        allowed: int | None = getattr(self.session.experiment.resources.retries, cause, None)
         return allowed is not None and self._interruptions[number, cause] > allowed
 
     def _too_often(self, number: int, cause: Cause, detail: str | None) -> StoreError:

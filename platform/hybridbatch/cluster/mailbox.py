@@ -20,7 +20,7 @@ class Mailbox:
         self.job: dict[str, Any] | None = None
         self.version = 0
         self.unfinished = False
-        self.arrivals = 0
+        self.arrivals = self.workers = 0
         self.told_of_interruption = False
         self.notice = False
         self.closed = False
@@ -90,13 +90,21 @@ class Mailbox:
         """Say that a machine of the group is about to be taken away."""
         self.notice = True
 
-    async def arrived(self) -> None:
-        """Say that the workers of the group have started, or started again."""
+    async def arrived(self, workers: int = 1) -> None:
+        """Say that the workers of the group have started, or started again, and how many there are."""
         self.arrivals += 1
-        # Ray Train tells of no error when it ended the group itself, at the end of a notice.
+        # Ray Train tells of no error when it ended the group itself: at the end of a notice, or to change its size.
         if self.arrivals > 1 and not self.told_of_interruption:
-            await self.interrupted(*(("preempted", None) if self.notice else ("worker_lost", None)))
+            await self.interrupted(*self._ended_by_ray_train(workers))
         self.told_of_interruption = self.notice = False
+        self.workers = workers
+
+    def _ended_by_ray_train(self, workers: int) -> tuple[Cause, str | None]:
+        if self.notice:
+            return "preempted", None
+        if workers != self.workers:
+            return "resized", f"from {self.workers} to {workers} workers"
+        return "worker_lost", None
 
     async def give_up(self, why: str) -> None:
         """Say that the group is no more: this ends the current trial and every later one."""

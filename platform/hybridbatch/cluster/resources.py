@@ -20,12 +20,12 @@ def concurrent_trials(resources: Resources) -> int:
     needs = {"CPU": resources.cpus_per_worker, "GPU": resources.gpus_per_worker}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     workers = sum(_fitting(node, needs) for node in nodes)
-    fit = workers // resources.workers
+    fit = workers // resources.most_workers or int(workers >= resources.fewest_workers)
     if fit == 0:
         raise UserError(
             "no trial can ever be placed on this cluster",
             path="resources",
-            seen=f"{resources.workers} workers of {needs['CPU']:g} CPUs and {needs['GPU']:g} GPUs",
+            seen=f"{resources.fewest_workers} workers of {needs['CPU']:g} CPUs and {needs['GPU']:g} GPUs",
             allowed=f"what the cluster has: {there.get('CPU', 0):g} CPUs, {there.get('GPU', 0):g} GPUs "
             f"on {len(nodes)} nodes",
             remedy="ask for less, or add nodes",

@@ -51,6 +51,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         from ray.train.torch import TorchTrainer
 
         resources = config["resources"]
+        workers = resources["workers"]  # one number, or the fewest and the most
         needs = {"CPU": resources["cpus_per_worker"], "GPU": resources["gpus_per_worker"]}
         with tempfile.TemporaryDirectory(prefix="hybridbatch-group-") as folder:
             trainer = TorchTrainer(
@@ -63,7 +64,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
                     "on_gpu": needs["GPU"] > 0,
                 },
                 scaling_config=ScalingConfig(
-                    num_workers=resources["workers"],
+                    num_workers=tuple(workers) if isinstance(workers, list) else workers,
                     use_gpu=needs["GPU"] > 0,
                     resources_per_worker={name: amount for name, amount in needs.items() if amount},
                 ),

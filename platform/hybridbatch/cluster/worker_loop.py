@@ -17,6 +17,7 @@ from hybridbatch.spec.sources import DataLocation
 from hybridbatch.spec.trial import Rung
 
 if TYPE_CHECKING:
+    from hybridbatch.cluster.active_workers import ActiveWorkers
     from hybridbatch.training.workshop import Workshop
 
 
@@ -41,6 +42,32 @@ class _Verdicts:
         return bool(verdict)
 
 
+@dataclass(frozen=True)
+class _Worker:
+    """What one worker keeps from trial to trial."""
+
+    home: HomeFolder
+    workshop: Workshop
+    workers: ActiveWorkers
+    metrics: TrainingMetrics
+    on_gpu: bool
+
+    def run(self, job: dict[str, Any], verdicts: _Verdicts) -> bool:
+        """Run one trial; return whether this worker is the first, which wrote the result."""
+        from hybridbatch.training.trial import run_trial
+
+        folder, context = self.home.study(job["study"]).trial(job["number"]), ray.train.get_context()
+        if folder.read_result() is not None:  # finished before the group was restarted
+            return bool(context.get_world_rank() == 0)
+        spec = folder.read_spec()
+        shard = self.workers.take(spec.experiment.workers_at_work(context.get_world_size()), verdicts.version)
+        if shard is None:
+            return False
+        device, watch = str(ray.train.torch.get_device()) if self.on_gpu else "cpu", self.metrics.of(spec)
+        result = run_trial(spec, folder, self.workshop, verdicts, shard=shard, device=device, watch=watch)
+        return result is not None
+
+
 def serve_trials(config: dict[str, Any]) -> None:
     """Run trials until the mailbox is closed: the train loop of a warm group.
 
@@ -50,20 +77,23 @@ def serve_trials(config: dict[str, Any]) -> None:
     Raises:
         BrokenGroupError: If the workers cannot go on together, for Ray Train to start the group anew.
     """
+    from hybridbatch.cluster.active_workers import ActiveWorkers
     from hybridbatch.training.broken_group import BrokenGroupError, TakenAwayError
     from hybridbatch.training.workshop import Workshop
 
     mailbox, home = config["mailbox"], HomeFolder(Path(config["home"]))
     workshop = Workshop(DataLocation(Path(config["data_root"]), home.cache))
-    first, seen = ray.train.get_context().get_world_rank() == 0, 0
+    rank, present = ray.train.get_context().get_world_rank(), ray.train.get_context().get_world_size()
+    first, seen = rank == 0, 0
     watch, metrics = NoticeWatch(mailbox if first else None), TrainingMetrics(Exporter())
+    worker = _Worker(home, workshop, ActiveWorkers(rank, present), metrics, config["on_gpu"])
     if first:
         config["reclaimer"].watch.remote(mailbox, ray.util.get_current_placement_group())
-        ray.get(mailbox.arrived.remote())
+        ray.get(mailbox.arrived.remote(present))
     while (given := _next_job(mailbox, seen, config["on_gpu"])) is not None:
         seen, job = given
         try:
-            finished = _run(workshop, home, job, _Verdicts(mailbox, seen, watch), config["on_gpu"], metrics)
+            finished = worker.run(job, _Verdicts(mailbox, seen, watch))
         except HybridBatchError as error:
             # No trial can run before the user has mended this: the driver stops and shows it.
             ray.get(mailbox.say.remote(seen, {"fault": error}))
@@ -88,26 +118,3 @@ def _next_job(mailbox: Any, seen: int, on_gpu: bool) -> tuple[int, dict[str, Any
         torch.cuda.empty_cache()
     given: tuple[int, dict[str, Any]] | None = ray.get(mailbox.next_job.remote(seen))
     return given
-
-
-def _run(
-    workshop: Workshop,
-    home: HomeFolder,
-    job: dict[str, Any],
-    verdicts: _Verdicts,
-    on_gpu: bool,
-    metrics: TrainingMetrics,
-) -> bool:
-    """Run one trial; return whether this worker is the first, which wrote the result."""
-    from hybridbatch.training.losses import Shard
-    from hybridbatch.training.trial import run_trial
-
-    folder = home.study(job["study"]).trial(job["number"])
-    if folder.read_result() is None:
-        context = ray.train.get_context()
-        shard = Shard(context.get_world_rank(), context.get_world_size())
-        device = str(ray.train.torch.get_device()) if on_gpu else "cpu"
-        spec = folder.read_spec()
-        watch = metrics.of(spec)
-        return run_trial(spec, folder, workshop, verdicts, shard=shard, device=device, watch=watch) is not None
-    return bool(ray.train.get_context().get_world_rank() == 0)  # finished before the group was restarted

@@ -129,11 +129,11 @@ def _batches(experiment: Experiment, sets: list[PairSet]) -> dict[str, Any]:
 
 def _resources(experiment: Experiment) -> dict[str, float]:
     needs = experiment.resources
-    cpus = needs.workers * needs.cpus_per_worker
-    fit = int((os.cpu_count() or 1) // cpus)
+    cpus, cores = needs.most_workers * needs.cpus_per_worker, os.cpu_count() or 1
+    fit = int(cores // cpus) or int(cores >= needs.fewest_workers * needs.cpus_per_worker)
     return {
-        "workers": needs.workers,
+        "workers": needs.most_workers,
         "cpus": cpus,
-        "gpus": needs.workers * needs.gpus_per_worker,
+        "gpus": needs.most_workers * needs.gpus_per_worker,
         "concurrent": min(fit, needs.max_concurrent or fit),
     }

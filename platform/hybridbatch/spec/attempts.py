@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Cause = Literal["finished", "error", "out_of_memory", "preempted", "worker_lost", "driver_lost", "stopped"]
+Cause = Literal["finished", "error", "out_of_memory", "preempted", "resized", "worker_lost", "driver_lost", "stopped"]
 NO_INTERRUPTION: tuple[Cause, ...] = ("finished", "error")
 
 
@@ -23,8 +23,9 @@ class Attempt(BaseModel):
         ended: ISO 8601 time in UTC; None while it lasts.
         cause: Why it ended: ``finished`` (the trial has its result), ``error`` (the trial failed by itself),
             ``out_of_memory`` (a worker was killed for its memory), ``preempted`` (the machine was taken away, with
-            notice), ``worker_lost``, ``driver_lost`` (killed, or out of reach for longer than its lease), ``stopped``
-            (somebody asked for it); None while it lasts.
+            notice), ``resized`` (Ray Train gave the group more or fewer workers), ``worker_lost``, ``driver_lost``
+            (killed, or out of reach for longer than its lease), ``stopped`` (somebody asked for it); None while it
+            lasts.
         detail: What was seen, in a line.
         last_step: The last step that it is known to have done.
     """

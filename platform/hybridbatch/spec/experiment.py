@@ -355,11 +355,17 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _batch_divides_among_workers(self) -> Experiment:
-        if self.batches.size % self.resources.workers:
+        if self.batches.size % self.resources.fewest_workers:
             raise rejected(
-                f"must be a multiple of resources.workers, {self.resources.workers}",
+                f"must be a multiple of resources.workers, {self.resources.fewest_workers}",
                 at="batches.size",
                 seen=self.batches.size,
                 remedy="every worker takes an equal part of each batch",
             )
         return self
+
+    def workers_at_work(self, present: int) -> int:
+        """Return how many of the workers that are there take part: as many as share every batch evenly."""
+        of_arms = [getattr(settings, "batch_size", None) for _, settings in self.arms]
+        sizes = [self.batches.size, *(size for size in of_arms if size is not None)]
+        return max(workers for workers in range(1, present + 1) if all(size % workers == 0 for size in sizes))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from hybridbatch.spec.settings import Settings
+from hybridbatch.spec.settings import Settings, rejected
+
+WorkerCount = Annotated[int, Field(ge=1, le=1024)]
 
 
 class Retries(Settings):
@@ -30,7 +32,8 @@ class Resources(Settings):
     """What one trial uses.
 
     Attributes:
-        workers: Ray Train workers of one trial; the global batch does not depend on it.
+        workers: Ray Train workers of one trial; the global batch does not depend on it. ``[fewest, most]`` takes as
+            many as there are, anew whenever machines go or come.
         cpus_per_worker: CPUs that Ray reserves for each worker.
         gpus_per_worker: GPUs that Ray reserves for each worker; a fraction shares one between trials.
         max_concurrent: Trials at a time; None: as many as the cluster's resources hold.
@@ -38,12 +41,28 @@ class Resources(Settings):
         retries: How often a trial goes on after an interruption of each kind.
     """
 
-    workers: Annotated[int, Field(ge=1, le=1024)] = 1
+    workers: WorkerCount | tuple[WorkerCount, WorkerCount] = 1
     cpus_per_worker: Annotated[float, Field(gt=0)] = 1
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0
     max_concurrent: Annotated[int, Field(ge=1)] | None = None
     trials_per_group: Annotated[int, Field(ge=1)] = 50
     retries: Retries = Retries()
+
+    @model_validator(mode="after")
+    def _fewest_before_most(self) -> Resources:
+        if self.fewest_workers > self.most_workers:
+            raise rejected("the fewest workers come first", at="workers", seen=[self.fewest_workers, self.most_workers])
+        return self
+
+    @property
+    def fewest_workers(self) -> int:
+        """The number of workers that a trial needs to start."""
+        return self.workers if isinstance(self.workers, int) else self.workers[0]
+
+    @property
+    def most_workers(self) -> int:
+        """The number of workers that a trial takes if they are there."""
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
 
 
 class Stores(Settings):

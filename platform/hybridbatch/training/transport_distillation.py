@@ -203,7 +203,7 @@ def check_distillation(
         UserError: At the setting that is to blame.
     """
     pairs = _pairs(settings, location)
-    check_batch(settings.batch_size, pairs, experiment.resources.workers, "batch_size")
+    check_batch(settings.batch_size, pairs, experiment.resources.fewest_workers, "batch_size")
     if experiment.data.allow_overlap is None:
         refuse_reported_text(pairs, data.report, "bitext")
     student = cast(BackboneSettings, experiment.backbone).located(location)
