@@ -50,7 +50,8 @@ def ray_head(cpus: int = 2, autoscaling: dict[str, Any] | None = None) -> Iterat
         "--min-worker-port=0", "--max-worker-port=0", *(f"--{name}={port}" for name, port in ports.items()),
     ]  # fmt: skip
     if autoscaling is not None:
-        (folder / "autoscaling.json").write_text(json.dumps(autoscaling), encoding="utf-8")
+        provider = {**autoscaling["provider"], "gcs_address": f"127.0.0.1:{ports['port']}"}
+        (folder / "autoscaling.json").write_text(json.dumps({**autoscaling, "provider": provider}), encoding="utf-8")
         command.append(f"--autoscaling-config={folder / 'autoscaling.json'}")
     log = folder / "head.log"
     with log.open("w", encoding="utf-8") as output:

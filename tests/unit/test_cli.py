@@ -45,6 +45,7 @@ COMMANDS = {
     "status": ["STUDY", "--address", "--home", "--json", "--no-token"],
     "submit": ["FILE", "--address", "--data", "--detach", "--home", "--no-token", "--trials", "--verbose -v"],
     "follow": ["JOB", "--address", "--no-token"],
+    "stores": ["--folder", "--host", "--mlflow-port", "--postgresql-port"],
     "stop": ["JOB", "--address", "--no-token"],
     "compare": [
         "RUNS", "--against", "--alpha", "--cells", "--csv", "--data", "--dataset -d", "--device", "--home",

@@ -1,4 +1,4 @@
-"""Commands about clusters: submit, follow, stop."""
+"""Commands about clusters: submit, follow, stop, stores."""
 
 from __future__ import annotations
 
@@ -60,3 +60,19 @@ def stop(job: JobName, address: options.Dashboard, no_token: options.NoToken = F
     from hybridbatch.terminal.job_run import stop_job
 
     raise typer.Exit(stop_job(job, address, console(), no_token=no_token))
+
+
+@app.command(rich_help_panel="Clusters")
+def stores(
+    folder: Annotated[Path, typer.Option("--folder", help="Folder of the stores; made when it is not there.")],
+    host: Annotated[
+        str, typer.Option("--host", help="Address of this machine to listen at, for other machines to reach.")
+    ] = "127.0.0.1",
+    postgresql_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of PostgreSQL.")] = 5432,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's server.")] = 5000,
+) -> None:
+    """Serve PostgreSQL and MLflow from one folder until Ctrl-C: stores that several drivers and machines share."""
+    from hybridbatch.terminal.store_servers import StoreFolder, serve_stores
+
+    served = StoreFolder(folder.expanduser().absolute(), host, postgresql_port, mlflow_port)
+    raise typer.Exit(serve_stores(served, console()))
