@@ -17,7 +17,7 @@ def cluster() -> Iterator[Path]:
     os.environ.update(ENVIRONMENT)
     import ray
 
-    context = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    context = ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         yield Path(context.address_info["session_dir"])
     finally:

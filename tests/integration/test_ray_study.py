@@ -58,4 +58,6 @@ def test_more_than_the_cluster_has_is_refused(home: HomeFolder, small_data: Path
         run(run_on_ray, experiment({"resources": {"workers": 4}}), home, small_data, watcher)
     assert (refused.value.path, watcher.events) == ("resources", [])
     assert refused.value.seen == "4 workers of 1 CPUs and 0 GPUs"
-    assert refused.value.allowed == "what the cluster has: 2 CPUs, 0 GPUs on 1 nodes"
+    assert refused.value.allowed == (
+        "what the cluster has: 2 CPUs and 0 GPUs on 1 nodes; the largest node: 2 CPUs and 0 GPUs"
+    )

@@ -40,9 +40,13 @@ HEAVY = (
 COMMANDS = {
     "plan": ["FILE", "--data", "--home", "--json", "--trials"],
     "extend": ["STUDY", "--file", "--home", "--json", "--trials"],
-    "run": ["FILE", "--address", "--data", "--home", "--local", "--trials", "--verbose -v"],
-    "resume": ["STUDY", "--address", "--data", "--home", "--local", "--verbose -v"],
-    "status": ["STUDY", "--home", "--json"],
+    "run": ["FILE", "--address", "--data", "--home", "--local", "--no-token", "--trials", "--verbose -v"],
+    "resume": ["STUDY", "--address", "--data", "--home", "--local", "--no-token", "--verbose -v"],
+    "status": ["STUDY", "--address", "--home", "--json", "--no-token"],
+    "submit": ["FILE", "--address", "--data", "--detach", "--home", "--no-token", "--trials", "--verbose -v"],
+    "follow": ["JOB", "--address", "--no-token"],
+    "stores": ["--folder", "--host", "--mlflow-port", "--postgresql-port"],
+    "stop": ["JOB", "--address", "--no-token"],
     "compare": [
         "RUNS", "--against", "--alpha", "--cells", "--csv", "--data", "--dataset -d", "--device", "--home",
         "--interval", "--json", "--latex", "--markdown", "--measure -m", "--output -o", "--passage-prefix",
@@ -58,8 +62,8 @@ COMMANDS = {
     "register": ["TRIAL", "--alias", "--home", "--json", "--name", "--verbose -v"],
     "search": [
         "MODEL", "--address", "--data", "--dataset -d", "--device", "--home", "--index", "--json", "--local",
-        "--output -o", "--passage-prefix", "--question-prefix", "--scores", "--set", "--shards", "--store", "--top",
-        "--verbose -v", "--workers",
+        "--no-token", "--output -o", "--passage-prefix", "--question-prefix", "--scores", "--set", "--shards",
+        "--store", "--top", "--verbose -v", "--workers",
     ],
     "robustness": [
         "MODELS", "--csv", "--data", "--dataset -d", "--device", "--home", "--json", "--measure -m", "--output -o",

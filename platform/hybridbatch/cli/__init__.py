@@ -15,6 +15,7 @@ from hybridbatch.foundation.errors import HybridBatchError, readable_disk_errors
 
 for _commands in (
     "studies",
+    "jobs",
     "comparison",
     "models",
     "search",

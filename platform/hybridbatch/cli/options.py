@@ -57,6 +57,15 @@ ScoresFile = Annotated[
 Trials = Annotated[Optional[int], typer.Option("--trials", min=0, help="Searched trials, in place of search.trials.")]
 Local = Annotated[bool, typer.Option("--local", help="In this process, one trial at a time, without Ray.")]
 Address = Annotated[Optional[str], typer.Option("--address", help="A running Ray cluster; else one is started here.")]
+Dashboard = Annotated[
+    str,
+    typer.Option(
+        "--address", envvar="RAY_API_SERVER_ADDRESS", help="The cluster's dashboard, such as http://127.0.0.1:8265."
+    ),
+]
+NoToken = Annotated[
+    bool, typer.Option("--no-token", help="Talk to a cluster beyond this machine although it asks for no token.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what libraries print, too.")]
 
@@ -95,11 +104,11 @@ def named_source(dataset: str, settings: list[str] | None) -> SourceSettings:
 
 @contextmanager
 def about(file: Path) -> Iterator[None]:
-    """Name ``file`` in messages that know a dotted path and not whose."""
+    """Name ``file`` in messages that know a dotted path and not whose; an option is nobody's."""
     try:
         yield
     except UserError as error:
-        if error.path and error.file is None:
+        if error.path and error.file is None and not error.path.startswith("--"):
             error.file = file
         raise
 

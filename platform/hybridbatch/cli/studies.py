@@ -46,6 +46,7 @@ def run(
     trials: options.Trials = None,
     local: options.Local = False,
     address: options.Address = None,
+    no_token: options.NoToken = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Run the study of an experiment file, or go on with it."""
@@ -56,7 +57,9 @@ def run(
     experiment = read_experiment(file)
     root = data_location(data, folder, experiment.name).root
     with about(file):
-        code = run_study(experiment, folder, root, trials=trials, local=local, address=address, verbose=verbose)
+        code = run_study(
+            experiment, folder, root, trials=trials, local=local, address=address, no_token=no_token, verbose=verbose
+        )
     raise typer.Exit(code)
 
 
@@ -67,6 +70,7 @@ def resume(
     data: options.DataRoot = None,
     local: options.Local = False,
     address: options.Address = None,
+    no_token: options.NoToken = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Go on with a study after whatever ended it: the same trials, from their checkpoints."""
@@ -77,7 +81,7 @@ def resume(
     experiment = load_study(folder, study)
     root = data_location(data, folder, study).root
     with about(folder.study(study).experiment):
-        code = run_study(experiment, folder, root, local=local, address=address, verbose=verbose)
+        code = run_study(experiment, folder, root, local=local, address=address, no_token=no_token, verbose=verbose)
     raise typer.Exit(code)
 
 
@@ -118,9 +122,20 @@ def status(
         Optional[str], typer.Argument(help="Name of a study in the home folder; all of them when left out.")
     ] = None,
     home: options.Home = None,
+    address: Annotated[
+        Optional[str],
+        typer.Option("--address", help="A cluster's dashboard: list the jobs there instead, of all studies or of one."),
+    ] = None,
+    no_token: options.NoToken = False,
     as_json: options.Json = False,
 ) -> None:
     """Show how many trials are complete, pruned, failed, running and waiting, and the best one."""
+    if address is not None:
+        from hybridbatch.terminal.job_view import job_states, print_jobs
+
+        jobs = job_states(address, study, no_token=no_token)
+        print_json(jobs) if as_json else print_jobs(jobs, address, console())
+        return
     from hybridbatch.terminal.status_view import all_states, print_states, print_status, study_status
 
     folder = home_folder(home)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import tempfile
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hybridbatch.cluster.tokens import token_for
 from hybridbatch.foundation.errors import StoreError, first_line
 from hybridbatch.search.session import StudySession
 
@@ -28,34 +31,51 @@ ENVIRONMENT = {
     "RAY_worker_niceness": "0",  # Ray's own 15 lets anything else on the machine starve the workers, thirty to one
 }
 
+_log = logging.getLogger(__name__)
 _KNOCK_SECONDS = 10
+_STEADY_SHARE = 0.0001  # of the resource, the least that Ray counts: a driver leaves room for a hundred
+_IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for what it runs as a job
 
 
-def run_on_ray(session: StudySession, address: str | None = None) -> None:
+def run_on_ray(
+    session: StudySession,
+    address: str | None = None,
+    *,
+    no_token: bool = False,
+    tell: Callable[[str], None] = _log.info,
+) -> None:
     """Run trials on a Ray cluster until none is left for this driver.
 
     Args:
         session: The study.
         address: Address of a running cluster; None starts one on this machine, unless ``RAY_ADDRESS`` names one.
+        no_token: Show no token, also to a cluster beyond this machine.
+        tell: Is told what is waited for before the first trial.
 
     Raises:
         StoreError: If the cluster cannot be reached.
-        UserError: If no trial fits on the cluster, or what a trial met that only the user can mend.
+        UserError: If there is no token for a cluster beyond this machine, no trial fits on the cluster, or what a trial
+            met that only the user can mend.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    with connected(session.home.logs, address), tempfile.TemporaryDirectory(prefix="hybridbatch-tune-") as scratch:
-        _tune(session, Path(scratch))
+    with (
+        connected(session.home.logs, address, no_token=no_token),
+        tempfile.TemporaryDirectory(prefix="hybridbatch-tune-") as scratch,
+    ):
+        _tune(session, Path(scratch), tell)
 
 
-def _tune(session: StudySession, scratch: Path) -> None:
+def _tune(session: StudySession, scratch: Path, tell: Callable[[str], None]) -> None:
     import ray
     from ray import tune
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    from hybridbatch.cluster.inventory import STEADY, has_steady_nodes, look_at_cluster, wait_for_nodes
     from hybridbatch.cluster.ledger_search import Faults, LedgerScheduler, LedgerSearcher
     from hybridbatch.cluster.metric_export import exported
+    from hybridbatch.cluster.placement import place
     from hybridbatch.cluster.reclaimer import Reclaimer
-    from hybridbatch.cluster.resources import concurrent_trials
     from hybridbatch.cluster.warm_trial import WarmTrial
 
     faults = Faults()
@@ -67,14 +87,21 @@ def _tune(session: StudySession, scratch: Path) -> None:
         def stop_all(self) -> bool:
             return faults.first is not None
 
+    resources, cluster = session.experiment.resources, look_at_cluster()
+    placement = place(resources, cluster)
+    if placement.now == 0:
+        wait_for_nodes(resources, tell)
     searcher = LedgerSearcher(session, faults)
-    reclaimer = ray.remote(num_cpus=0, max_concurrency=1000)(Reclaimer).remote()
-    trainable = tune.with_parameters(WarmTrial, reclaimer=reclaimer)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)  # not on a spot node
+    reclaimer = ray.remote(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)(Reclaimer).remote()
+    trainable = tune.with_parameters(WarmTrial, reclaimer=reclaimer, nodes_may_come=cluster.autoscaler is not None)
+    # One byte: the workers reserve what they need themselves. What a trainable starts stays on its node.
+    own = {"memory": 1, **({STEADY: _STEADY_SHARE} if has_steady_nodes() else {})}
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"memory": 1}),  # one byte: the workers reserve what they need themselves
+        tune.with_resources(trainable, own),
         tune_config=tune.TuneConfig(
             num_samples=-1,
-            max_concurrent_trials=concurrent_trials(session.experiment.resources),
+            max_concurrent_trials=placement.later,
             reuse_actors=True,
             search_alg=searcher,
             scheduler=LedgerScheduler(searcher),
@@ -90,25 +117,27 @@ def _tune(session: StudySession, scratch: Path) -> None:
 
 
 @contextmanager
-def connected(logs: Path, address: str | None) -> Iterator[None]:
+def connected(logs: Path, address: str | None, *, no_token: bool = False) -> Iterator[None]:
     """Connect to a Ray cluster, or start one on this machine and end it afterwards.
 
     Ray's own chatter stays in Ray's log folder, of which ``logs/ray`` is a link.
 
     Raises:
         StoreError: If the cluster at ``address`` cannot be reached.
+        UserError: If it is beyond this machine and there is no token, though nobody said ``no_token``.
     """
+    where = address or os.environ.get("RAY_ADDRESS")
+    _show_token(where, no_token)  # before Ray is imported, which reads there how to introduce itself
     import ray
 
-    where = address or os.environ.get("RAY_ADDRESS")
     was_connected = ray.is_initialized()
     try:
         if not was_connected:
             _knock(where)
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _kept_handler():
                 warnings.simplefilter("ignore")
                 context = ray.init(
-                    address=where,
+                    address=where or "local",  # else Ray joins whatever cluster was started here last
                     include_dashboard=None if where else False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
@@ -128,6 +157,28 @@ def connected(logs: Path, address: str | None) -> Iterator[None]:
     finally:
         if not was_connected:
             ray.shutdown()
+
+
+@contextmanager
+def _kept_handler() -> Iterator[None]:
+    """Keep what SIGTERM does: Ray's own handler would end the driver before it has said how to go on."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _show_token(address: str | None, no_token: bool) -> None:
+    """Have Ray show the user's token to the cluster at ``address``: to one that is named it does not by itself."""
+    if address in (None, "auto", "local") or _IN_A_JOB in os.environ:  # a job is let in already
+        return
+    host = address.removeprefix("ray://").rpartition(":")[0] or address
+    if token_for(host, no_token=no_token) is not None:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    elif no_token:
+        os.environ["RAY_AUTH_MODE"] = "disabled"
 
 
 def _knock(address: str | None) -> None:

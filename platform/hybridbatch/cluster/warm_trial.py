@@ -20,6 +20,7 @@ from hybridbatch.cluster.mailbox import Mailbox
 from hybridbatch.cluster.worker_loop import serve_trials
 
 _STARTS = 3  # how often a group that cannot start is tried again; nodes may go while it is being placed
+_NODE_SECONDS = 3600  # for nodes that an autoscaler adds; spot ones may be wanting for a while
 _END_SECONDS = 60  # for an idle group to end: its processes close a store and a process group
 
 
@@ -30,9 +31,11 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
     :class:`~hybridbatch.spec.resources.Resources`, as a mapping).
     """
 
-    def setup(self, config: dict[str, Any], reclaimer: Any = None) -> None:
+    def setup(self, config: dict[str, Any], reclaimer: Any = None, nodes_may_come: bool = False) -> None:
         """Start the worker group and hand it its first trial."""
         self.reclaimer = reclaimer
+        if nodes_may_come:  # read by Ray Train's controller: a node in a cloud takes minutes to start
+            os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(_NODE_SECONDS)
         self._start_group(config)
         self._hand_over(config)
 

@@ -52,6 +52,7 @@ class LiveTable:
         self._rows: dict[int, _Row] = {}
         self._names = short_paths(experiment.search.space)
         self._counts: Counts | None = None
+        self._note = ""
         self._begun = time.monotonic()
         self._lock = threading.Lock()
         metric = experiment.search.objectives[0].metric
@@ -83,6 +84,12 @@ class LiveTable:
     def count(self, counts: Counts) -> None:
         """Take note of the trials by state."""
         self._counts = counts
+
+    def note(self, text: str) -> None:
+        """Show what is waited for, until the first trial starts."""
+        self._note = text
+        if self._live is None:
+            self.console.print(text, soft_wrap=True)
 
     def started(self, spec: TrialSpec, folder: TrialFolder) -> None:
         """Show a trial that starts or goes on."""
@@ -138,9 +145,9 @@ class LiveTable:
                     row.progress, row.state = progress, progress.phase
         running = [row for row in rows if row.folder is not None]
         done = [row for row in rows if row.folder is None][-_RECENT:]
-        return Group(
-            self._headline(rows), self._table(done + running), Text("Ctrl-C stops; nothing is lost", style="dim")
-        )
+        note = [] if rows or not self._note else [Text(self._note, style="yellow")]
+        hint = Text("Ctrl-C stops; nothing is lost", style="dim")
+        return Group(self._headline(rows), *note, self._table(done + running), hint)
 
     def _headline(self, rows: list[_Row]) -> Text:
         counts = self._counts

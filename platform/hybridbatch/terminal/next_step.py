@@ -13,6 +13,9 @@ def command(home: HomeFolder, *words: str) -> str:
     return shlex.join(["hybridbatch", *words, *place])
 
 
-def resume_command(home: HomeFolder, study: str, *, local: bool = False, address: str | None = None) -> str:
+def resume_command(
+    home: HomeFolder, study: str, *, local: bool = False, address: str | None = None, no_token: bool = False
+) -> str:
     """Return the command that goes on with a study in the way it was run; the study itself knows where its data lie."""
-    return command(home, "resume", study, *(["--local"] if local else ["--address", address] if address else []))
+    where = ["--local"] if local else ["--address", address] if address else []
+    return command(home, "resume", study, *where, *(["--no-token"] if no_token else []))

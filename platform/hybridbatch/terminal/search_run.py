@@ -32,6 +32,7 @@ def run_search(
     workers: int | None,
     local: bool,
     address: str | None,
+    no_token: bool = False,
     output: Path | None,
     scores: Path | None,
     verbose: bool,
@@ -47,6 +48,7 @@ def run_search(
         workers: Worker processes; None takes what fits.
         local: In this process, one shard after the other, without Ray.
         address: Address of a Ray cluster.
+        no_token: Show no token to the cluster.
         output: File for the lists, ``.parquet`` or ``.trec``.
         scores: File for the score of every question.
         verbose: Leave the chatter of libraries on the terminal.
@@ -58,7 +60,7 @@ def run_search(
     folder = model_folder(model, home)
     with quiet_terminal(home.logs / "search.log", verbose, on_stderr=True) as console:
         gpus = int(settings.device.startswith("cuda"))
-        with _runner(home, local, address, workers, gpus) as runner, Stages(console) as stages:
+        with _runner(home, local, address, no_token, workers, gpus) as runner, Stages(console) as stages:
             result = search_corpus(folder, source, location, settings, runner, stages.told)
     if output is not None:
         write_run(result.task, result.best, output)
@@ -68,14 +70,16 @@ def run_search(
 
 
 @contextmanager
-def _runner(home: HomeFolder, local: bool, address: str | None, workers: int | None, gpus: int) -> Iterator[Runner]:
+def _runner(
+    home: HomeFolder, local: bool, address: str | None, no_token: bool, workers: int | None, gpus: int
+) -> Iterator[Runner]:
     if local:
         yield LocalRunner(os.cpu_count() or 1)
         return
     from hybridbatch.cluster.driver import connected
     from hybridbatch.cluster.sharded_search import RayRunner
 
-    with connected(home.logs, address):
+    with connected(home.logs, address, no_token=no_token):
         yield RayRunner.fitting(workers, gpus)
 
 

@@ -33,6 +33,7 @@ def run_study(
     trials: int | None = None,
     local: bool = False,
     address: str | None = None,
+    no_token: bool = False,
     verbose: bool = False,
 ) -> int:
     """Run a study until no trial is left, or until Ctrl-C; return the exit code.
@@ -44,6 +45,7 @@ def run_study(
         trials: Searched trials, in place of ``search.trials``.
         local: In this process, without Ray.
         address: Address of a Ray cluster.
+        no_token: Show no token to the cluster.
         verbose: Leave the chatter of libraries on the terminal.
     """
     log = home.logs / f"{experiment.name}.log"
@@ -65,13 +67,13 @@ def run_study(
                 session.folder.write_data_root(None if data_root == home.data else data_root)
             table.count(counts)
             with table:
-                _drive(session, device, address)
+                _drive(session, device, address, no_token, table)
         except KeyboardInterrupt:
             interrupted = True
         finally:
             with working(console, "writing what is finished to MLflow"):
                 projection = session.close()
-        resume = resume_command(home, experiment.name, local=local, address=address)
+        resume = resume_command(home, experiment.name, local=local, address=address, no_token=no_token)
         for problem in projection.problems:
             _print(console, f"{problem}; `{resume}` writes it later", style="yellow")
         return _closing_words(session, console, log, interrupted, resume)
@@ -83,13 +85,13 @@ def _check(experiment: Experiment, location: DataLocation, trials: int | None, c
     print_left_out(left_out(checked), console)
 
 
-def _drive(session: StudySession, device: str | None, address: str | None) -> None:
+def _drive(session: StudySession, device: str | None, address: str | None, no_token: bool, table: LiveTable) -> None:
     if device is not None:
         run_local(session, device)
     else:
         from hybridbatch.cluster.driver import run_on_ray
 
-        run_on_ray(session, address)
+        run_on_ray(session, address, no_token=no_token, tell=table.note)
 
 
 def _print(console: Console, text: str, style: str | None = None) -> None:
