@@ -36,7 +36,7 @@ class ActiveWorkers:
             if active > 1 and self._rank < active:
                 distributed.init_process_group(
                     self._backend,
-                    store=distributed.PrefixStore(f"trial-{version}", self._store),
+                    store=distributed.distributed_c10d.PrefixStore(f"trial-{version}", self._store),
                     rank=self._rank,
                     world_size=active,
                 )
