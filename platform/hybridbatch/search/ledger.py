@@ -7,7 +7,6 @@ trial, so that a trial that reports the same rung again after a restart gets the
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import threading
@@ -18,11 +17,11 @@ from typing import TYPE_CHECKING, Any, cast
 import optuna
 from optuna.trial import TrialState
 
-from hybridbatch.foundation import fingerprint
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search import attempts
 from hybridbatch.search.assignment import Assignment, Begun, Counts
 from hybridbatch.search.distributions import contains, space_to_optuna
+from hybridbatch.search.identity import EXPERIMENT, EXTENSIONS, PLANNED, identity
 from hybridbatch.search.ownership import LEASE_SECONDS, Owner, has_lapsed, lease
 from hybridbatch.search.planned import planned_trials, resolve
 from hybridbatch.search.seeded_sampler import SeededSampler
@@ -37,8 +36,7 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-# Names of user attributes, of the study and of its trials.
-EXPERIMENT, PLANNED, EXTENSIONS = "experiment", "planned", "extensions"
+# Names of user attributes of a trial.
 LEASE, BASELINE, REASON, MEASURES = "lease", "baseline", "reason", "measures"
 RENEWER = "hybridbatch-leases"  # name of the thread that renews leases
 _log = logging.getLogger(__name__)
@@ -354,26 +352,3 @@ class Ledger:
 
 def _cause(result: TrialResult) -> Cause:
     return "error" if result.state == "failed" else "finished"
-
-
-def extended_experiment(name: str, url: str) -> dict[str, Any] | None:
-    """Return the experiment that a study was last extended to, as JSON; None when it never was or is not there."""
-    with readable_store_errors(url):
-        try:
-            study = optuna.load_study(study_name=name, storage=open_storage(url))
-        except KeyError:
-            return None
-        known = study.user_attrs
-    held = [one for one in known.get(EXTENSIONS, ()) if one["identity"] == known.get(EXPERIMENT)]
-    return dict(json.loads(held[-1]["experiment"])) if held else None
-
-
-def identity(experiment: Experiment) -> str:
-    """Return the fingerprint of what makes an experiment this one: all but trials, resources and stores."""
-    # Without defaults: a newer version that knows one more key does not make it another experiment.
-    content = experiment.model_dump(
-        mode="json", exclude={"resources": True, "stores": True, "search": {"trials"}}, exclude_defaults=True
-    )
-    data = experiment.data
-    names = [source.dataset for source in (*data.train, data.selection, *data.report)]  # a default of each one's class
-    return fingerprint.of_json([content, names])

@@ -1,0 +1,38 @@
+"""Which experiment a study belongs to, as it stands in the study's attributes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import optuna
+
+from hybridbatch.foundation import fingerprint
+from hybridbatch.search.storage import open_storage, readable_store_errors
+from hybridbatch.spec.experiment import Experiment
+
+# Names of user attributes of the study.
+EXPERIMENT, PLANNED, EXTENSIONS = "experiment", "planned", "extensions"
+
+
+def identity(experiment: Experiment) -> str:
+    """Return the fingerprint of what makes an experiment this one: all but trials, resources and stores."""
+    # Without defaults: a newer version that knows one more key does not make it another experiment.
+    content = experiment.model_dump(
+        mode="json", exclude={"resources": True, "stores": True, "search": {"trials"}}, exclude_defaults=True
+    )
+    data = experiment.data
+    names = [source.dataset for source in (*data.train, data.selection, *data.report)]  # a default of each one's class
+    return fingerprint.of_json([content, names])
+
+
+def extended_experiment(name: str, url: str) -> dict[str, Any] | None:
+    """Return the experiment that a study was last extended to, as JSON; None when it never was or is not there."""
+    with readable_store_errors(url):
+        try:
+            study = optuna.load_study(study_name=name, storage=open_storage(url))
+        except KeyError:
+            return None
+        known = study.user_attrs
+    held = [one for one in known.get(EXTENSIONS, ()) if one["identity"] == known.get(EXPERIMENT)]
+    return dict(json.loads(held[-1]["experiment"])) if held else None
