@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.servers import free_port
 
 
 def program(name: str) -> str | None:
@@ -22,58 +22,82 @@ def program(name: str) -> str | None:
     return shutil.which(name) or (str(places[-1]) if places else None)
 
 
+class PostgreSQLServer:
+    """A server with a folder and a port of its own, started and stopped as often as a test likes.
+
+    Attributes:
+        url: Its URL, without a database.
+    """
+
+    def __init__(self) -> None:
+        make, serve = program("initdb"), program("postgres")
+        if make is None or serve is None:
+            pytest.skip("PostgreSQL is not installed")
+        self._user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+        # Not pytest's folder: that belongs to root alone. Short, since the path of a socket may have 107 characters.
+        self.folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+        if self._user:
+            shutil.chown(self.folder, self._user)
+        data, self.port = str(self.folder / "data"), free_port()
+        self.url = f"postgresql+psycopg://tester@127.0.0.1:{self.port}"
+        made = [make, "-D", data, "-U", "tester", "-A", "trust", "--no-sync", "-E", "UTF8"]
+        subprocess.run(made, user=self._user, check=True, capture_output=True, cwd=self.folder)
+        self._command = [serve, "-D", data, "-p", str(self.port), "-k", str(self.folder), "-h", "127.0.0.1", "-F"]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        import psycopg
+
+        log = self.folder / "log"
+        with log.open("a", encoding="utf-8") as output:
+            self._process = subprocess.Popen(
+                self._command, user=self._user, stdout=output, stderr=output, cwd=self.folder
+            )
+        for _ in range(600):
+            assert self._process.poll() is None, log.read_text(encoding="utf-8")
+            try:
+                psycopg.connect(f"{self.url.replace('+psycopg', '')}/postgres").close()
+            except psycopg.OperationalError:
+                time.sleep(0.1)
+            else:
+                return
+        raise AssertionError(log.read_text(encoding="utf-8"))
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the server: SIGINT is a fast shutdown that waits for no client, SIGQUIT one without cleaning up."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(60)
+            self._process = None
+
+    def new_database(self) -> str:
+        """Return the URL of an empty database of one's own."""
+        import psycopg
+
+        name = f"test_{uuid.uuid4().hex}"
+        with psycopg.connect(f"{self.url.replace('+psycopg', '')}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"{self.url}/{name}"
+
+    def remove(self) -> None:
+        """Stop the server and remove its folder."""
+        self.stop()
+        shutil.rmtree(self.folder)
+
+
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server, without a database."""
-    make, serve = program("initdb"), program("postgres")
-    if make is None or serve is None:
-        pytest.skip("PostgreSQL is not installed")
-    user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
-    # Not pytest's folder: that belongs to root alone. Short, since the path of a socket may have 107 characters.
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    if user:
-        shutil.chown(folder, user)
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    made = [make, "-D", str(folder / "data"), "-U", "tester", "-A", "trust", "--no-sync", "-E", "UTF8"]
-    subprocess.run(made, user=user, check=True, capture_output=True, cwd=folder)
-    options = ["-D", str(folder / "data"), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1", "-F"]
-    with (folder / "log").open("w", encoding="utf-8") as log:
-        server = subprocess.Popen([serve, *options], user=user, stdout=log, stderr=log, cwd=folder)
+def postgresql_server() -> Iterator[PostgreSQLServer]:
+    """A PostgreSQL server for all tests that leave it running."""
+    server = PostgreSQLServer()
     try:
-        url = f"postgresql+psycopg://tester@127.0.0.1:{port}"
-        wait_for(url, server, folder / "log")
-        yield url
+        server.start()
+        yield server
     finally:
-        server.send_signal(signal.SIGINT)  # a fast shutdown, which waits for no client
-        server.wait(30)
-        shutil.rmtree(folder)
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the server answers."""
-    import time
-
-    import psycopg
-
-    for _ in range(300):
-        assert server.poll() is None, log.read_text(encoding="utf-8")
-        try:
-            psycopg.connect(f"{url.replace('+psycopg', '')}/postgres").close()
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError(log.read_text(encoding="utf-8"))
+        server.remove()
 
 
 @pytest.fixture
-def postgresql_url(postgresql_server: str) -> str:
+def postgresql_url(postgresql_server: PostgreSQLServer) -> str:
     """The URL of an empty database of one's own."""
-    import psycopg
-
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(f"{postgresql_server.replace('+psycopg', '')}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return f"{postgresql_server}/{name}"
+    return postgresql_server.new_database()
