@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 
 from hybridbatch.foundation import fingerprint
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.storage import open_storage, readable_store_errors
 from hybridbatch.spec.experiment import Experiment
 
@@ -24,6 +25,27 @@ def identity(experiment: Experiment) -> str:
     data = experiment.data
     names = [source.dataset for source in (*data.train, data.selection, *data.report)]  # a default of each one's class
     return fingerprint.of_json([content, names])
+
+
+def check_identity(study: optuna.Study, experiment: Experiment) -> None:
+    """Make a new study that of ``experiment``; refuse another experiment's.
+
+    Raises:
+        UserError: If the study is that of another experiment.
+    """
+    mine = identity(experiment)
+    theirs = study.user_attrs.get(EXPERIMENT)
+    if theirs is None:
+        study.set_user_attr(EXPERIMENT, mine)
+    elif theirs != mine:
+        raise UserError(
+            "a study of this name exists with another experiment",
+            path="name",
+            seen=experiment.name,
+            allowed="one experiment per study; only trials, resources and stores may change",
+            remedy="give the changed experiment another name, or use another --home; `hybridbatch extend` changes "
+            "the space of trials to come (and ends its work when it was killed in the middle)",
+        )
 
 
 def extended_experiment(name: str, url: str) -> dict[str, Any] | None:

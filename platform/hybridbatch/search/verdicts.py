@@ -60,11 +60,11 @@ class RungRecord:
         known: dict[str, float] = trial.user_attrs.get(RUNGS, {})
         new = {rung.step: rung.summary.get(first, math.nan) for rung in rungs if str(rung.step) not in known}
         values = known | {str(step): value for step, value in new.items()}
-        if new:
-            self._storage.set_trial_user_attr(trial._trial_id, RUNGS, values)
         if len(self._objectives) == 1:  # Optuna's samplers know them for one objective only
             for step, value in new.items():
                 self._storage.set_trial_intermediate_value(trial._trial_id, step, value)
+        if new:  # last: whoever was cut off before this does all of it again
+            self._storage.set_trial_user_attr(trial._trial_id, RUNGS, values)
         return values
 
     def _goes_on(self, trial: FrozenTrial, step: int, value: float) -> bool:
