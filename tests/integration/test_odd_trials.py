@@ -17,7 +17,8 @@ from tests.tiny_trial import Rungs, make_workshop, spec_of
 from hybridbatch.foundation.errors import ConflictError
 from hybridbatch.search.assignment import Counts
 from hybridbatch.search.attempts import ATTEMPTS
-from hybridbatch.search.ledger import LEASE, MEASURES, PLANNED, REASON
+from hybridbatch.search.identity import PLANNED
+from hybridbatch.search.ledger import LEASE, MEASURES, REASON
 from hybridbatch.search.local import run_local
 from hybridbatch.search.ownership import Owner, lease
 from hybridbatch.search.session import StudySession

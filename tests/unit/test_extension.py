@@ -15,7 +15,7 @@ from tests.study_fixtures import Watcher
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.extension import extend_study
-from hybridbatch.search.ledger import EXPERIMENT, EXTENSIONS
+from hybridbatch.search.identity import EXPERIMENT, EXTENSIONS
 from hybridbatch.search.session import StudySession, load_study
 from hybridbatch.spec.folders import HomeFolder
 

@@ -25,7 +25,8 @@ from tests.small_study import experiment, result, rung
 
 from hybridbatch.foundation.errors import StoreError, UserError
 from hybridbatch.foundation.registries import PRUNERS
-from hybridbatch.search.ledger import Ledger, identity
+from hybridbatch.search.identity import identity
+from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.storage import open_storage
 from hybridbatch.spec.experiment import Experiment
 

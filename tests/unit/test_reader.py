@@ -9,7 +9,7 @@ import pytest
 from tests.small_study import content
 
 from hybridbatch.foundation.errors import ExperimentErrors, UserError
-from hybridbatch.search.ledger import identity
+from hybridbatch.search.identity import identity
 from hybridbatch.spec.experiment import Experiment, Objective
 from hybridbatch.spec.reader import read_content, read_experiment, validate
 

@@ -9,7 +9,8 @@ from optuna.distributions import check_distribution_compatibility
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.distributions import to_optuna
-from hybridbatch.search.ledger import Ledger, extended_experiment, identity
+from hybridbatch.search.identity import extended_experiment, identity
+from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.planned import planned_trials
 from hybridbatch.search.samplers.grid import GridSettings
 from hybridbatch.search.session import ledger_url, load_study

@@ -7,26 +7,28 @@ trial, so that a trial that reports the same rung again after a restart gets the
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import threading
+import uuid
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import TrialState
 
-from hybridbatch.foundation import fingerprint
-from hybridbatch.foundation.errors import UserError
 from hybridbatch.search import attempts
 from hybridbatch.search.assignment import Assignment, Begun, Counts
-from hybridbatch.search.distributions import contains, space_to_optuna
+from hybridbatch.search.drawing import Drawing
+from hybridbatch.search.identity import EXPERIMENT, EXTENSIONS, PLANNED, check_identity, identity
 from hybridbatch.search.ownership import LEASE_SECONDS, Owner, has_lapsed, lease
-from hybridbatch.search.planned import planned_trials, resolve
-from hybridbatch.search.seeded_sampler import SeededSampler
-from hybridbatch.search.storage import exclusive, open_storage, readable_store_errors
+from hybridbatch.search.patience import Patience, waits_out
+from hybridbatch.search.planned import planned_trials
+from hybridbatch.search.storage import OutOfReachError, exclusive, open_storage, readable_store_errors
 from hybridbatch.search.timing import Latency, nobody_listens, timed
 from hybridbatch.search.verdicts import RungRecord
 from hybridbatch.spec.attempts import Attempts, Cause
@@ -38,16 +40,27 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-# Names of user attributes, of the study and of its trials.
-EXPERIMENT, PLANNED, EXTENSIONS = "experiment", "planned", "extensions"
+# Names of user attributes of a trial.
 LEASE, BASELINE, REASON, MEASURES = "lease", "baseline", "reason", "measures"
 RENEWER = "hybridbatch-leases"  # name of the thread that renews leases
 _log = logging.getLogger(__name__)
 TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
+@dataclass
+class _Call:
+    """One call, which may have to be done several times: what was decided the first time holds for all."""
+
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    repeated: bool = False
+    attempts: Attempts | None = None  # to be written
+
+
 class Ledger:
     """The ledger of one study.
+
+    A store on a server that is away for a while is waited for (:mod:`hybridbatch.search.patience`). When an answer is
+    lost, what was written last may have arrived or not; every call can be done again over either.
 
     Args:
         experiment: The experiment as the user wrote it.
@@ -57,7 +70,7 @@ class Ledger:
         latency: Is told how long each call took.
 
     Raises:
-        StoreError: If the storage cannot be reached.
+        StoreError: If the storage cannot be reached; it is not waited for before it was there once.
         UserError: If a study of this name with another experiment is there already.
     """
 
@@ -65,59 +78,53 @@ class Ledger:
         self.experiment, self.url, self.owner = experiment, url, Owner.this_process()
         self.name = experiment.name
         self.latency: Latency = nobody_listens
-        self._distributions = space_to_optuna(experiment.search.space)
         self._mine: dict[int, int] = {}
         self._renewal = threading.Event()
         self.plan = planned_trials(experiment)
+        self._drawing = Drawing(experiment, self.plan)
+        self.patience = Patience(url)
         self._database = open_storage(url)
         self.storage = optuna.storages.get_storage(self._database)  # as Optuna's study would: with a cache
         self._rungs = RungRecord(experiment, self.plan, self.storage, self._trials)
-        with readable_store_errors(url), exclusive(self._database, self.name):
-            self.study = optuna.create_study(
+        self.study = self.patience.outlast(self._open_study)
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        with readable_store_errors(self.url), exclusive(self._database, self.name):
+            yield
+
+    def _open_study(self) -> optuna.Study:
+        with self._exclusive():
+            study = optuna.create_study(
                 study_name=self.name,
                 storage=self.storage,
-                sampler=self._sampler(),
+                sampler=self._drawing.sampler(),
                 pruner=optuna.pruners.NopPruner(),
-                directions=[objective.direction for objective in experiment.search.objectives],
+                directions=[objective.direction for objective in self.experiment.search.objectives],
                 load_if_exists=True,
             )
-            self._same_experiment()
-            if self.study.metric_names is None:  # for optuna-dashboard, which else calls them "Objective 0"
+            check_identity(study, self.experiment)
+            if study.metric_names is None:  # for optuna-dashboard, which else calls them "Objective 0"
                 with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-                    self.study.set_metric_names([objective.metric for objective in experiment.search.objectives])
-            if self.study.user_attrs.get(PLANNED) != self.plan.total:
-                self.study.set_user_attr(PLANNED, self.plan.total)
-
-    def _sampler(self) -> SeededSampler:
-        search = self.experiment.search
-        sampler = cast(Any, search.sampler)
-        together = getattr(sampler, "multivariate", True)
-        return SeededSampler(lambda seed: sampler.build(seed, search.space), search.seed, self._distributions, together)
-
-    def _same_experiment(self) -> None:
-        mine = identity(self.experiment)
-        theirs = self.study.user_attrs.get(EXPERIMENT)
-        if theirs is None:
-            self.study.set_user_attr(EXPERIMENT, mine)
-        elif theirs != mine:
-            raise UserError(
-                "a study of this name exists with another experiment",
-                path="name",
-                seen=self.name,
-                allowed="one experiment per study; only trials, resources and stores may change",
-                remedy="give the changed experiment another name, or use another --home; `hybridbatch extend` changes "
-                "the space of trials to come (and ends its work when it was killed in the middle)",
-            )
+                    study.set_metric_names([objective.metric for objective in self.experiment.search.objectives])
+            if study.user_attrs.get(PLANNED) != self.plan.total:
+                study.set_user_attr(PLANNED, self.plan.total)
+        return study
 
     def extend(self, extended: Experiment) -> None:
         """Plan more trials, or another space for those to come; from here on the ledger is that of ``extended``."""
-        with readable_store_errors(self.url), exclusive(self._database, self.name):
-            mine = identity(extended)
-            content = extended.model_dump_json()
-            entry = {"at": datetime.now(UTC).isoformat(), "identity": mine, "experiment": content}
-            self.study.set_user_attr(EXTENSIONS, [*self.study.user_attrs.get(EXTENSIONS, []), entry])
+        content = extended.model_dump_json()
+        entry = {"at": datetime.now(UTC).isoformat(), "identity": identity(extended), "experiment": content}
+        self._extend(extended, entry)
+
+    @waits_out
+    def _extend(self, extended: Experiment, entry: dict[str, Any]) -> None:
+        with self._exclusive():
+            before = self.study.user_attrs.get(EXTENSIONS, [])
+            if entry not in before:
+                self.study.set_user_attr(EXTENSIONS, [*before, entry])
             self.study.set_user_attr(PLANNED, planned_trials(extended).total)
-            self.study.set_user_attr(EXPERIMENT, mine)  # last: from here on it holds
+            self.study.set_user_attr(EXPERIMENT, entry["identity"])  # last: from here on it holds
 
     @timed
     def next_assignment(self, begun: Callable[[int], Begun] = lambda number: Begun()) -> Assignment | None:
@@ -128,74 +135,57 @@ class Ledger:
         Args:
             begun: Tells what the folder of a trial knows of it: the ledger may have been lost.
         """
-        with readable_store_errors(self.url), exclusive(self._database, self.name):
+        return self._next(begun, _Call())
+
+    @waits_out
+    def _next(self, begun: Callable[[int], Begun], call: _Call) -> Assignment | None:
+        with self._exclusive():
             trials = self._trials()
+            if call.repeated:
+                for trial in trials:  # which the call before took, and perhaps nobody knows
+                    if (trial.user_attrs.get(LEASE) or {}).get("call") == call.id and not trial.state.is_finished():
+                        return self._take(trial, begun, call)
+            call.repeated, call.attempts = True, None
+            grace = self.patience.grace()
             for trial in trials:
-                lapsed = trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE))
+                lapsed = trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE), grace)
                 if (lapsed or trial.state == TrialState.WAITING) and trial.number not in self._mine:
-                    if trial.state == TrialState.WAITING:
-                        self.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
-                    return self._take(trial.number, trial._trial_id, trial, begun)
+                    return self._take(trial, begun, call)
             if len(trials) >= self.plan.total:
                 return None
-            trial_id = self.storage.create_new_trial(self.study._study_id)
-            return self._take(self.storage.get_trial_number_from_id(trial_id), trial_id, None, begun)
+            # In one go with its mark: when the answer is lost, the trial is known again by it.
+            new = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs={LEASE: self._lease(call)})
+            trial_id = self.storage.create_new_trial(self.study._study_id, new)
+            return self._take(self.storage.get_trial(trial_id), begun, call)
 
-    def _take(self, number: int, trial_id: int, there: FrozenTrial | None, begun: Callable[[int], Begun]) -> Assignment:
-        """Take a trial into this driver's hands; ``there`` is what the ledger holds of it, None of a new one."""
+    def _lease(self, call: _Call) -> dict[str, Any]:
+        return lease(self.owner) | {"call": call.id}
+
+    def _take(self, trial: FrozenTrial, begun: Callable[[int], Begun], call: _Call) -> Assignment:
+        """Take a trial into this driver's hands."""
+        number, trial_id = trial.number, trial._trial_id
         before = begun(number)
-        self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
-        known = (attempts.read(there.user_attrs) if there else ()) or before.attempts
-        if not before.finished:
-            known = attempts.begin(known, self.owner, before.resumes_at, before.reached)
-        self._write_attempts(trial_id, known)
+        if trial.state == TrialState.WAITING:
+            self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        self.storage.set_trial_user_attr(trial_id, LEASE, self._lease(call))
+        if call.attempts is None:
+            call.attempts = attempts.read(trial.user_attrs) or before.attempts
+            if not before.finished:
+                call.attempts = attempts.begin(call.attempts, self.owner, before.resumes_at, before.reached)
+        self._write_attempts(trial_id, call.attempts)
         baseline = None
         if number < len(self.plan.baselines):
             baseline = self.plan.baselines[number].name
             self.storage.set_trial_user_attr(trial_id, BASELINE, baseline)
-        params = self._params(number, trial_id, dict(there.params) if there else {}, before.params or {})
+        params = self._drawing.params(self.study, trial, before.params or {})
         self._mine[number] = trial_id
-        return Assignment(number, params, baseline, self._resolved(number, params))
-
-    def _resolved(self, number: int, params: dict[str, Any]) -> Experiment | UserError:
-        try:
-            return resolve(self.experiment, self.plan, number, params)
-        except UserError as error:
-            if number < len(self.plan.baselines):
-                raise
-            return error  # the search may draw values that do not go together
-
-    def _params(self, number: int, trial_id: int, drawn: dict[str, Any], begun: dict[str, Any]) -> dict[str, Any]:
-        """Return the values of a trial, drawing those that neither the ledger nor its folder knows."""
-        first_of_search = len(self.plan.baselines)
-        if number < first_of_search:
-            self._record_baseline(number, trial_id)
-            return {}
-        fixed = self.plan.grid[number - first_of_search] if self.plan.grid else begun
-        trial = optuna.Trial(self.study, trial_id)
-        for path, distribution in self._distributions.items():
-            if path in fixed:
-                value = distribution.to_internal_repr(fixed[path])
-                self.storage.set_trial_param(trial_id, path, value, distribution)
-                drawn[path] = distribution.to_external_repr(value)
-            else:
-                drawn[path] = trial._suggest(path, distribution)
-        return drawn
-
-    def _record_baseline(self, number: int, trial_id: int) -> None:
-        """Let the sampler learn from a baseline where its values lie in the search space."""
-        content = resolve(self.experiment, self.plan, number, {}).model_dump(mode="json")
-        for path, distribution in self._distributions.items():
-            value: Any = content
-            for part in path.split("."):
-                value = value[int(part)] if isinstance(value, list) else (value or {}).get(part)
-            if contains(distribution, value):
-                self.storage.set_trial_param(trial_id, path, distribution.to_internal_repr(value), distribution)
+        return Assignment(number, params, baseline, self._drawing.resolved(number, params))
 
     @timed
+    @waits_out
     def report(self, number: int, rung: Rung) -> bool | None:
         """Record a rung; return whether the trial goes on, or None if it is not in this driver's hands any more."""
-        with readable_store_errors(self.url), exclusive(self._database, self.name):
+        with self._exclusive():
             trial = self.storage.get_trial(self._id(number))
             return self._rungs.decide(trial, rung) if self._holds(trial) else None
 
@@ -212,15 +202,22 @@ class Ledger:
         Returns:
             False if the trial is not in this driver's hands any more.
         """
-        with readable_store_errors(self.url), exclusive(self._database, self.name):
+        return self._interrupt(number, cause, detail, begun, _Call())
+
+    @waits_out
+    def _interrupt(self, number: int, cause: Cause, detail: str | None, begun: Begun, call: _Call) -> bool:
+        with self._exclusive():
             trial = self.storage.get_trial(self._id(number))
             if not self._holds(trial):
                 return False
-            ended = attempts.end(attempts.read(trial.user_attrs), cause, detail, begun.reached)
-            self._write_attempts(trial._trial_id, attempts.begin(ended, self.owner, begun.resumes_at, None))
+            if call.attempts is None:
+                ended = attempts.end(attempts.read(trial.user_attrs), cause, detail, begun.reached)
+                call.attempts = attempts.begin(ended, self.owner, begun.resumes_at, None)
+            self._write_attempts(trial._trial_id, call.attempts)
             return True
 
     @timed
+    @waits_out
     def attempts_at(self, number: int) -> Attempts:
         """Return all attempts at a trial."""
         with readable_store_errors(self.url):
@@ -230,9 +227,10 @@ class Ledger:
         self.storage.set_trial_user_attr(trial_id, attempts.ATTEMPTS, attempts.written(made))
 
     @timed
+    @waits_out
     def tell(self, result: TrialResult) -> None:
         """Record the outcome of a trial; a second time changes nothing."""
-        with readable_store_errors(self.url), exclusive(self._database, self.name):
+        with self._exclusive():
             trial_id = self._id(result.number)
             trial = self.storage.get_trial(trial_id)
             if not trial.state.is_finished():
@@ -255,6 +253,7 @@ class Ledger:
         self._mine.pop(result.number, None)
 
     @timed
+    @waits_out
     def release(
         self, number: int, cause: Cause = "stopped", detail: str | None = None, reached: int | None = None
     ) -> None:
@@ -266,12 +265,13 @@ class Ledger:
             detail: What was seen.
             reached: The last step that it is known to have done.
         """
-        trial_id = self._mine.pop(number, None)
+        trial_id = self._mine.get(number)
         if trial_id is not None:
-            with readable_store_errors(self.url), exclusive(self._database, self.name):
+            with self._exclusive():
                 trial = self.storage.get_trial(trial_id)
                 if self._holds(trial):
                     self._put_back(trial, cause, detail, reached)
+            self._mine.pop(number, None)
 
     @timed
     def give_back(self, number: int, reached: int | None) -> bool:
@@ -281,18 +281,22 @@ class Ledger:
             number: The trial.
             reached: The last step that it is known to have done.
         """
-        with readable_store_errors(self.url), exclusive(self._database, self.name):
+        return self._give_back(number, reached, _Call())
+
+    @waits_out
+    def _give_back(self, number: int, reached: int | None, call: _Call) -> bool:
+        with self._exclusive():
             trial = self.storage.get_trial(self._id(number))
-            lapsed = trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE))
-            if lapsed:
+            if trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE), self.patience.grace()):
+                call.repeated = True
                 self._put_back(trial, "driver_lost", None, reached)
-            return lapsed
+            return call.repeated
 
     def _put_back(self, trial: FrozenTrial, cause: Cause, detail: str | None, reached: int | None) -> None:
         made = attempts.read(trial.user_attrs)
         self._write_attempts(trial._trial_id, attempts.end(made, cause, detail, reached))
-        self.storage.set_trial_user_attr(trial._trial_id, LEASE, None)
         self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        self.storage.set_trial_user_attr(trial._trial_id, LEASE, None)  # last: until then this driver can do it again
 
     def _holds(self, trial: FrozenTrial) -> bool:
         """Return whether a trial is still in this driver's hands: after a long sleep another may have taken it."""
@@ -307,7 +311,7 @@ class Ledger:
         """Return the numbers of trials that are neither told nor in living hands."""
         return [
             trial.number
-            for trial in self._trials()
+            for trial in self._read()
             if not trial.state.is_finished() and has_lapsed(trial.user_attrs.get(LEASE))
         ]
 
@@ -315,14 +319,14 @@ class Ledger:
         """Return the numbers of trials in living hands."""
         return {
             trial.number
-            for trial in self._trials()
+            for trial in self._read()
             if trial.state == TrialState.RUNNING and not has_lapsed(trial.user_attrs.get(LEASE))
         }
 
     @timed
     def counts(self) -> Counts:
         """Return the trials by state. One whose driver is dead counts as waiting."""
-        trials = self._trials()
+        trials = self._read()
         states = [trial.state for trial in trials]
         running = len(self.running())
         complete, pruned, failed = (states.count(TOLD[name]) for name in ("complete", "pruned", "failed"))
@@ -332,22 +336,31 @@ class Ledger:
     @timed
     def all_attempts(self) -> list[Attempts]:
         """Return the attempts at every trial."""
-        return [attempts.read(trial.user_attrs) for trial in self._trials()]
+        return [attempts.read(trial.user_attrs) for trial in self._read()]
 
     def keep_leases(self) -> None:
         """Renew the leases of the trials in hand from a thread, until :meth:`close`."""
 
         def renew() -> None:
-            while not self._renewal.wait(LEASE_SECONDS / 4):
+            pause = LEASE_SECONDS / 4
+            while not self._renewal.wait(pause):
+                pause = LEASE_SECONDS / 4
                 try:
-                    with exclusive(self._database, self.name):
-                        for trial_id in list(self._mine.values()):
-                            if self._holds(self.storage.get_trial(trial_id)):
-                                self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
-                except Exception as error:  # a locked or lost store: the next round tries again, leases have some left
+                    self._renew()
+                    self.patience.is_back()
+                except OutOfReachError as error:  # the driver waits when it needs the store; leases have some left
+                    self.patience.is_away(error)
+                    pause = min(pause, 1.0)  # when it is back, others may take what is not renewed soon
+                except Exception as error:  # a locked store: the next round tries again
                     _log.warning("leases could not be renewed: %s", error)
 
         threading.Thread(target=renew, name=RENEWER, daemon=True).start()
+
+    def _renew(self) -> None:
+        with self._exclusive():
+            for trial_id in list(self._mine.values()):
+                if self._holds(self.storage.get_trial(trial_id)):
+                    self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
 
     def close(self) -> None:
         """Stop renewing and give back what is still in hand."""
@@ -361,6 +374,10 @@ class Ledger:
     def _id(self, number: int) -> int:
         return self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
 
+    @waits_out
+    def _read(self) -> list[FrozenTrial]:
+        return self._trials()
+
     def _trials(self) -> list[FrozenTrial]:
         with readable_store_errors(self.url):
             return self.storage.get_all_trials(self.study._study_id, deepcopy=False)
@@ -368,26 +385,3 @@ class Ledger:
 
 def _cause(result: TrialResult) -> Cause:
     return "error" if result.state == "failed" else "finished"
-
-
-def extended_experiment(name: str, url: str) -> dict[str, Any] | None:
-    """Return the experiment that a study was last extended to, as JSON; None when it never was or is not there."""
-    with readable_store_errors(url):
-        try:
-            study = optuna.load_study(study_name=name, storage=open_storage(url))
-        except KeyError:
-            return None
-        known = study.user_attrs
-    held = [one for one in known.get(EXTENSIONS, ()) if one["identity"] == known.get(EXPERIMENT)]
-    return dict(json.loads(held[-1]["experiment"])) if held else None
-
-
-def identity(experiment: Experiment) -> str:
-    """Return the fingerprint of what makes an experiment this one: all but trials, resources and stores."""
-    # Without defaults: a newer version that knows one more key does not make it another experiment.
-    content = experiment.model_dump(
-        mode="json", exclude={"resources": True, "stores": True, "search": {"trials"}}, exclude_defaults=True
-    )
-    data = experiment.data
-    names = [source.dataset for source in (*data.train, data.selection, *data.report)]  # a default of each one's class
-    return fingerprint.of_json([content, names])

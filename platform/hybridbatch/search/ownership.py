@@ -67,11 +67,16 @@ def lease(owner: Owner) -> dict[str, Any]:
     return {"owner": owner.text, "until": time.time() + LEASE_SECONDS}
 
 
-def has_lapsed(entry: dict[str, Any] | None) -> bool:
-    """Return whether nobody works under this lease any more."""
+def has_lapsed(entry: dict[str, Any] | None, grace: float = 0.0) -> bool:
+    """Return whether nobody works under this lease any more.
+
+    Args:
+        entry: The lease; None: there is none.
+        grace: For how many seconds after its end it is honoured, unless its owner is known to be dead.
+    """
     if not entry:
         return True
-    return bool(entry["until"] < time.time()) or Owner.read(entry["owner"]).is_surely_dead()
+    return bool(entry["until"] + grace < time.time()) or Owner.read(entry["owner"]).is_surely_dead()
 
 
 def _born(process: int) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hybridbatch.foundation import fingerprint
 from hybridbatch.foundation.errors import StoreError, first_line
 from hybridbatch.foundation.passwords import hide_passwords
+from hybridbatch.search import postgresql
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 _KINDS = ("sqlite", "postgresql")
 _BUSY_SECONDS = 60  # how long SQLite waits for another writer
+
+
+class OutOfReachError(StoreError):
+    """A store on a server that cannot be reached now, and may be later."""
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -36,18 +41,21 @@ def open_storage(url: str) -> RDBStorage:
     if sqlite:
         with readable_store_errors(url):
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    arguments: dict[str, Any] = {"connect_args": {"timeout": _BUSY_SECONDS}} if sqlite else {"pool_pre_ping": True}
     try:
+        connect = {"timeout": _BUSY_SECONDS} if sqlite else postgresql.connect_arguments(make_url(url))
         if make_url(url).get_backend_name() not in _KINDS:  # no lock is known for others
             raise ValueError(f"a store of the kind {make_url(url).get_backend_name()}")
         # Two drivers that start at once would both make the tables.
-        with _locked(create_engine(url, poolclass=NullPool), None):
+        with _locked(create_engine(url, poolclass=NullPool, connect_args=connect), None):
+            arguments = {"connect_args": connect, "pool_pre_ping": not sqlite}
             storage = optuna.storages.RDBStorage(url, engine_kwargs=arguments)
-        if sqlite:
+        if storage.engine.name == "sqlite":
             event.listen(storage.engine, "connect", _prepare_sqlite)
-            storage.engine.dispose()
-            with storage.engine.connect():
-                pass
+        else:
+            postgresql.prepare(storage, lambda error: _unreachable(url, error))
+        storage.engine.dispose()  # what is open already was opened without these
+        with storage.engine.connect():
+            pass
     except (SQLAlchemyError, ImportError, ValueError, OSError) as error:
         raise _unreachable(url, error) from error
     return storage
@@ -62,7 +70,12 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
 
 @contextmanager
 def readable_store_errors(url: str) -> Iterator[None]:
-    """Turn what a database raises into a :class:`StoreError` that names the store, without its password."""
+    """Turn what a database raises into a :class:`StoreError` that names the store, without its password.
+
+    Raises:
+        OutOfReachError: If it lies on a server that cannot be reached now.
+        StoreError: If it refuses.
+    """
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -78,7 +91,8 @@ def _unreachable(url: str, error: BaseException) -> StoreError:
         cause = cause.__cause__
     text = hide_passwords(first_line(cause))
     full = "disk is full" in text or "No space left" in text
-    return StoreError(
+    kind = OutOfReachError if not url.startswith("sqlite:") and not full and postgresql.is_away(error) else StoreError
+    return kind(
         "the ledger cannot be written: the disk is full" if full else "the ledger cannot be reached",
         file=hide_passwords(url),
         path="stores.ledger",
@@ -93,21 +107,17 @@ def _unreachable(url: str, error: BaseException) -> StoreError:
 @contextmanager
 def exclusive(storage: RDBStorage, study: str) -> Iterator[None]:
     """Let one driver at a time decide who gets which trial: across processes, and across machines with PostgreSQL."""
-    with _locked(storage.engine, study):
+    with _locked(storage.engine, study, storage):
         yield
 
 
 @contextmanager
-def _locked(engine: Engine, study: str | None) -> Iterator[None]:
+def _locked(engine: Engine, study: str | None, storage: RDBStorage | None = None) -> Iterator[None]:
     """Hold the lock of a study, or of the whole store; it goes with its holder: a killed driver leaves none behind."""
     if engine.url.get_backend_name() == "postgresql":
         key = int(fingerprint.of_texts(["ledger", study or ""]), 16) >> 1  # PostgreSQL takes signed 64-bit keys
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"SELECT pg_advisory_lock({key})")
-            try:
-                yield
-            finally:
-                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
+        with postgresql.locked(engine, key, storage):
+            yield
         return
     with open(".".join(filter(None, [engine.url.database, study, "lock"])), "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # waits in line: who only looked now and then would starve

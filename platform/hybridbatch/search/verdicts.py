@@ -65,12 +65,12 @@ class RungRecord:
             if str(rung.step) not in known
         }
         values = known | {str(step): measured for step, measured in new.items()}
-        if new:
-            written = {step: measured if len(measured) > 1 else measured[0] for step, measured in values.items()}
-            self._storage.set_trial_user_attr(trial._trial_id, RUNGS, written)
         if len(self._objectives) == 1:  # Optuna's samplers know them for one objective only
             for step, measured in new.items():
                 self._storage.set_trial_intermediate_value(trial._trial_id, step, measured[0])
+        if new:  # last: whoever was cut off before this does all of it again
+            written = {step: measured if len(measured) > 1 else measured[0] for step, measured in values.items()}
+            self._storage.set_trial_user_attr(trial._trial_id, RUNGS, written)
         return values
 
     def _known(self, trial: FrozenTrial) -> dict[str, list[float]]:
