@@ -1,0 +1,183 @@
+"""A Ray cluster of several nodes on one machine, each a `ray start` of its own, any of which can be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from tests.servers import free_port
+
+from hybridbatch.cluster.driver import ENVIRONMENT
+
+# A node that does not answer for fifteen seconds is taken for dead; a busy machine may need some of them, and many more
+# for a start.
+_PATIENCE = {
+    "RAY_health_check_initial_delay_ms": "5000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "5000",
+    "RAY_health_check_failure_threshold": "10",
+    "RAY_raylet_start_wait_time_s": "300",
+}
+# A token of its own: `ray start` looks for one in the user's folder, and finds it or not.
+_TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a-token-of-the-chaos-tests"}
+IN_CLUSTER = {**ENVIRONMENT, **_TOKEN}  # environment of whatever runs in the cluster or connects to it
+DEAD_AFTER = 15.0  # seconds
+_OBJECT_STORE = 100 * 2**20  # bytes a node; what trials exchange through Ray takes kilobytes
+_START_SECONDS = 600
+# What the head knows, asked from a process of its own: the test itself connects to nothing.
+_ASK = """
+import json, sys, ray
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
+groups = [one for one in ray.util.placement_group_table().values() if one["state"] != "REMOVED"]
+nodes = [(one["NodeID"], one["NodeName"]) for one in ray.nodes() if one["Alive"]]
+print(json.dumps([ray.cluster_resources(), ray.available_resources(), len(groups), nodes]))
+"""
+
+
+class Node:
+    """One node: the process of its `ray start` and all below it.
+
+    Args:
+        command: The arguments of `ray start`.
+        log: File for what it prints.
+    """
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        self._command, self._log = command, log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the node; it is there when the cluster says so."""
+        with self._log.open("a", encoding="utf-8") as output:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "ray.scripts.scripts",
+                    "start",
+                    "--block",
+                    "--disable-usage-stats",
+                    *self._command,
+                ],
+                env={**os.environ, **IN_CLUSTER, **_PATIENCE},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def tree(self) -> list[psutil.Process]:
+        """Return all living processes of the node, the first one first."""
+        if self._process is None or self._process.poll() is not None:
+            return []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            first = psutil.Process(self._process.pid)
+            return [first, *first.children(recursive=True)]
+        return []
+
+    def raylet(self) -> psutil.Process | None:
+        """Return the raylet, which leads the node."""
+        return next((one for one in self.tree() if title(one).endswith("/raylet")), None)
+
+    def actors(self, *titles: str) -> list[psutil.Process]:
+        """Return the processes of actors whose title starts so."""
+        return [one for one in self.tree() if title(one).startswith(titles)]
+
+    def kill(self) -> None:
+        """Kill the node with all that runs on it."""
+        killed = self.tree()
+        for process in killed:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(killed, timeout=30)
+        if self._process is not None:
+            self._process.wait(30)
+            self._process = None
+
+
+class LocalCluster:
+    """A head and further nodes, one slot for a worker on each.
+
+    Args:
+        folder: Folder for what the nodes print; Ray's own logs lie in its temporary folder.
+        nodes: Number of nodes besides the head.
+    """
+
+    def __init__(self, folder: Path, nodes: int = 2) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.address = folder, f"127.0.0.1:{free_port()}"
+        fitted = ["--node-ip-address=127.0.0.1", "--num-cpus=1", f"--object-store-memory={_OBJECT_STORE}"]
+        head = ["--head", f"--port={self.address.rpartition(':')[2]}", "--include-dashboard=false"]
+        self.head = Node([*head, *fitted], folder / "head.log")
+        self.nodes = [
+            Node([f"--address={self.address}", *fitted], folder / f"node-{number}.log") for number in range(nodes)
+        ]
+
+    @property
+    def all_nodes(self) -> list[Node]:
+        """All nodes, the head first."""
+        return [self.head, *self.nodes]
+
+    def start(self) -> None:
+        """Start all nodes and wait until they are there."""
+        self.head.start()
+        self._wait_for_port()
+        for node in self.nodes:
+            node.start()
+        self.wait_for_nodes()
+
+    def _wait_for_port(self) -> None:
+        import socket
+
+        host, _, port = self.address.rpartition(":")
+        for _ in self._patiently():
+            with contextlib.suppress(OSError):
+                socket.create_connection((host, int(port)), timeout=1).close()
+                return
+
+    def wait_for_nodes(self) -> None:
+        """Wait until every node is in the cluster, and no dead one is left."""
+        for _ in self._patiently():
+            with contextlib.suppress(subprocess.CalledProcessError):
+                if len(self.state()["nodes"]) == len(self.all_nodes):
+                    return
+
+    def _patiently(self) -> Iterator[None]:
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end:
+            yield
+            time.sleep(0.5)
+        logs = "\n".join(file.read_text(encoding="utf-8")[-2000:] for file in self.folder.glob("*.log"))
+        raise AssertionError(f"the cluster is not complete after {_START_SECONDS} s:\n{logs}")
+
+    def state(self) -> dict[str, object]:
+        """Return ``total`` and ``free`` resources, the number of placement ``groups`` and the living ``nodes``."""
+        environment = {**os.environ, **IN_CLUSTER}
+        done = subprocess.run(
+            [sys.executable, "-c", _ASK, self.address], env=environment, check=True, capture_output=True, text=True
+        )
+        total, free, groups, nodes = json.loads(done.stdout.splitlines()[-1])
+        return {"total": total, "free": free, "groups": groups, "nodes": nodes}
+
+    def stop(self) -> None:
+        """End all nodes."""
+        for node in reversed(self.all_nodes):
+            frozen = node.raylet()
+            if frozen is not None:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    frozen.send_signal(signal.SIGCONT)
+            node.kill()
+
+
+def title(process: psutil.Process) -> str:
+    """Return the first word of a process's command line, empty when it is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return "".join(process.cmdline()[:1])
+    return ""
