@@ -55,6 +55,7 @@ class Ledger:
 
     Attributes:
         latency: Is told how long each call took.
+        workers: How many work on a trial, as its attempts say.
 
     Raises:
         StoreError: If the storage cannot be reached.
@@ -65,6 +66,7 @@ class Ledger:
         self.experiment, self.url, self.owner = experiment, url, Owner.this_process()
         self.name = experiment.name
         self.latency: Latency = nobody_listens
+        self.workers = experiment.resources.workers
         self._distributions = space_to_optuna(experiment.search.space)
         self._mine: dict[int, int] = {}
         self._renewal = threading.Event()
@@ -147,7 +149,7 @@ class Ledger:
         self.storage.set_trial_user_attr(trial_id, LEASE, lease(self.owner))
         known = (attempts.read(there.user_attrs) if there else ()) or before.attempts
         if not before.finished:
-            known = attempts.begin(known, self.owner, before.resumes_at, before.reached)
+            known = attempts.begin(known, self.owner, before.resumes_at, before.reached, self.workers)
         self._write_attempts(trial_id, known)
         baseline = None
         if number < len(self.plan.baselines):
@@ -217,7 +219,8 @@ class Ledger:
             if not self._holds(trial):
                 return False
             ended = attempts.end(attempts.read(trial.user_attrs), cause, detail, begun.reached)
-            self._write_attempts(trial._trial_id, attempts.begin(ended, self.owner, begun.resumes_at, None))
+            begin = attempts.begin(ended, self.owner, begun.resumes_at, None, self.workers)
+            self._write_attempts(trial._trial_id, begin)
             return True
 
     @timed
