@@ -43,9 +43,13 @@ class PrometheusServer:
         assert content["status"] == "success", content
         return content["data"]["result"]
 
-    def values(self, promql: str, label: str) -> dict[str, float]:
-        """Return the values of a query by a label."""
-        return {one["metric"].get(label, ""): float(one["value"][1]) for one in self.query(promql)}
+    def values(self, promql: str) -> dict[str, float]:
+        """Return the values of a query by the one label that it keeps."""
+        found = {}
+        for one in self.query(promql):
+            (label,) = one["metric"].values()
+            found[label] = float(one["value"][1])
+        return found
 
     def targets(self) -> dict[str, str]:
         """Return the health of every address that is scraped."""

@@ -225,8 +225,13 @@ def test_brackets_are_no_markup(command_line: CommandLine, tmp_path: Path) -> No
 
 def test_status_keys(command_line: CommandLine, finished: HomeFolder) -> None:
     state = command_line("status", "small", "--home", finished.path, "--json").json
-    keys = {"study", "trials", "best", "running", "interruptions", "repeated_steps", "objectives", "home"}
-    assert set(state) == keys
+    assert set(state) == {
+        "study", "trials", "best", "running", "interruptions", "repeated_steps", "cost", "costs", "objectives", "home",
+    }  # fmt: skip
+    figures = {"attempts", "steps", "repeated_steps", "seconds", "worker_hours", "lost_worker_hours"}
+    assert set(state["cost"]) == figures
+    assert [set(cost) for cost in state["costs"]] == [{"number", *figures}] * 6
+    assert state["cost"]["steps"] == sum(result.steps for result in finished.study("small").results())
     assert set(state["trials"]) == {"complete", "pruned", "failed", "running", "waiting"}
     assert sum(state["trials"].values()) == 6
     assert (state["study"], state["objectives"], state["running"]) == ("small", ["map_multi"], [])

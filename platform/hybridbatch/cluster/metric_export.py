@@ -22,12 +22,12 @@ from hybridbatch.search.session import Observer, StudySession
 from hybridbatch.spec.attempts import Cause, interruptions, repeated_steps
 from hybridbatch.spec.folders import TrialFolder
 from hybridbatch.spec.trial import Rung, TrialResult, TrialSpec
-from hybridbatch.training.progress import Progress
+from hybridbatch.training.progress import Progress, read_progress
 
 # Besides the objectives of the search: a study may have dozens of measures, and each is a series for each trial.
 MEASURES = ("map_mono", "map_cross", "map_multi", "rank_distance")
-CAUSES: tuple[Cause, ...] = ("out_of_memory", "preempted", "worker_lost", "driver_lost", "stopped")
-_INTERVAL = 10.0  # seconds between two looks into the ledger; Prometheus asks about as often
+CAUSES: tuple[Cause, ...] = ("out_of_memory", "preempted", "resized", "worker_lost", "driver_lost", "stopped")
+_INTERVAL = 8.0  # seconds between two looks; Ray hands gauges on every ten, and forgets them after twenty
 _END_SECONDS = 5.0  # what the end of a study waits for a look that is under way
 _log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class TrainingMetrics:
 
     def of(self, spec: TrialSpec) -> Callable[[Progress], None]:
         """Return what takes note of how far a trial is, from the checkpoint on that it goes on from."""
-        study, trial, size, done = spec.study, str(spec.number), spec.experiment.batches.size, 0
+        study, size, done = spec.study, spec.experiment.batches.size, 0
 
         def watch(now: Progress) -> None:
             nonlocal done
@@ -94,8 +94,6 @@ class TrainingMetrics:
                 self._exporter.record("hybridbatch_steps", now.step - done, study=study)
                 self._exporter.record("hybridbatch_pairs", (now.step - done) * size, study=study)
             done = now.step
-            if now.loss is not None:
-                self._exporter.record("hybridbatch_training_loss", now.loss, study=study, trial=trial)
 
         return watch
 
@@ -113,6 +111,7 @@ class StudyMetrics:
         self._told: Observer = session.observer
         objectives = (one.metric for one in session.experiment.search.objectives)
         self._measures = tuple(dict.fromkeys((*MEASURES, *objectives)))
+        self._newest: dict[tuple[int, str], float] = {}
 
     def started(self, spec: TrialSpec, folder: TrialFolder) -> None:
         """Pass it on."""
@@ -120,25 +119,41 @@ class StudyMetrics:
 
     def reported(self, number: int, rung: Rung, goes_on: bool) -> None:
         """Export the measures of a rung."""
-        for name in self._measures:
-            if name in rung.summary:
-                tags = {"study": self._study, "trial": str(number), "measure": name}
-                self._exporter.record("hybridbatch_selection_measure", rung.summary[name], **tags)
+        found = {(number, name): rung.summary[name] for name in self._measures if name in rung.summary}
+        self._newest |= found
+        self._record_measures(found)
         self._told.reported(number, rung, goes_on)
 
     def finished(self, result: TrialResult) -> None:
         """Pass it on."""
         self._told.finished(result)
 
+    def _record_measures(self, measures: dict[tuple[int, str], float]) -> None:
+        for (number, name), value in measures.items():
+            tags = {"study": self._study, "trial": str(number), "measure": name}
+            self._exporter.record("hybridbatch_selection_measure", value, **tags)
+
     def ledger_call(self, call: str, seconds: float) -> None:
         """Export how long a call of the ledger took."""
         self._exporter.record("hybridbatch_ledger_seconds", seconds, study=self._study, call=call)
 
-    def look_into_ledger(self) -> None:
-        """Export what the ledger says: trials by state, interruptions by cause, steps done again."""
-        self._exporter.attempt("what the ledger says", self._look)  # a locked or lost store: the next look tries again
+    def look(self) -> None:
+        """Export how the study stands; what fails now is tried again at the next look.
 
-    def _look(self) -> None:
+        Again and again, since Ray forgets a gauge that was not set for twenty seconds.
+        """
+        self._exporter.attempt("what the ledger says", self._look_into_ledger)
+        self._exporter.attempt("the loss of running trials", self._look_at_running_trials)
+        self._record_measures(dict(self._newest))
+
+    def _look_at_running_trials(self) -> None:
+        for number in self._session.ledger.in_hand():
+            progress = read_progress(self._session.folder.trial(number).progress)
+            if progress and progress.loss is not None and progress.phase != "adapting":
+                tags = {"study": self._study, "trial": str(number)}
+                self._exporter.record("hybridbatch_training_loss", progress.loss, **tags)
+
+    def _look_into_ledger(self) -> None:
         counts, attempts = vars(self._session.counts()), self._session.ledger.all_attempts()
         for state, count in counts.items():
             self._exporter.record("hybridbatch_trials", count, study=self._study, state=state)
@@ -157,13 +172,12 @@ def exported(session: StudySession) -> Iterator[None]:
     before = session.observer, session.ledger.latency
     session.observer, session.ledger.latency = study, study.ledger_call
     over = threading.Event()
-
     targets = session.home.logs / "metrics" / f"{session.folder.name}.json"
 
     def look() -> None:
         going = True
         while going:
-            study.look_into_ledger()
+            study.look()
             exporter.attempt("the list of nodes", lambda: write_targets(targets))
             going = not over.wait(_INTERVAL)
 
@@ -175,5 +189,6 @@ def exported(session: StudySession) -> Iterator[None]:
         over.set()
         looking.join(_END_SECONDS)
         session.observer, session.ledger.latency = before
-        study.look_into_ledger()
+        if not looking.is_alive():  # else the store does not answer
+            study.look()
         exporter.attempt("the list of nodes", lambda: targets.unlink(missing_ok=True))

@@ -26,7 +26,9 @@ def written(attempts: Attempts) -> list[dict[str, Any]]:
     return [attempt.model_dump(mode="json") for attempt in attempts]
 
 
-def begin(attempts: Attempts, owner: Owner, first_step: int, reached: int | None) -> Attempts:
+def begin(
+    attempts: Attempts, owner: Owner, first_step: int, reached: int | None, workers: int | None = None
+) -> Attempts:
     """Return ``attempts`` with one more that begins now.
 
     One that nobody ended belongs to a driver that is gone.
@@ -36,10 +38,11 @@ def begin(attempts: Attempts, owner: Owner, first_step: int, reached: int | None
         owner: Who begins.
         first_step: Step of the checkpoint that it goes on from.
         reached: The last step that the attempt before is known to have done.
+        workers: How many work on it.
     """
     return (
         *end(attempts, "driver_lost", None, reached),
-        Attempt(owner=owner.text, started=_now(), first_step=first_step),
+        Attempt(owner=owner.text, started=_now(), first_step=first_step, workers=workers),
     )
 
 

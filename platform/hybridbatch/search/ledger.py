@@ -68,6 +68,7 @@ class Ledger:
 
     Attributes:
         latency: Is told how long each call took.
+        workers: How many work on a trial, as its attempts say; of an elastic one the most.
 
     Raises:
         StoreError: If the storage cannot be reached; it is not waited for before it was there once.
@@ -78,6 +79,7 @@ class Ledger:
         self.experiment, self.url, self.owner = experiment, url, Owner.this_process()
         self.name = experiment.name
         self.latency: Latency = nobody_listens
+        self.workers = experiment.resources.most_workers
         self._mine: dict[int, int] = {}
         self._renewal = threading.Event()
         self.plan = planned_trials(experiment)
@@ -171,7 +173,8 @@ class Ledger:
         if call.attempts is None:
             call.attempts = attempts.read(trial.user_attrs) or before.attempts
             if not before.finished:
-                call.attempts = attempts.begin(call.attempts, self.owner, before.resumes_at, before.reached)
+                begun_at, reached = before.resumes_at, before.reached
+                call.attempts = attempts.begin(call.attempts, self.owner, begun_at, reached, self.workers)
         self._write_attempts(trial_id, call.attempts)
         baseline = None
         if number < len(self.plan.baselines):
@@ -212,7 +215,7 @@ class Ledger:
                 return False
             if call.attempts is None:
                 ended = attempts.end(attempts.read(trial.user_attrs), cause, detail, begun.reached)
-                call.attempts = attempts.begin(ended, self.owner, begun.resumes_at, None)
+                call.attempts = attempts.begin(ended, self.owner, begun.resumes_at, None, self.workers)
             self._write_attempts(trial._trial_id, call.attempts)
             return True
 

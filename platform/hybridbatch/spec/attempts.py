@@ -28,6 +28,7 @@ class Attempt(BaseModel):
             lasts.
         detail: What was seen, in a line.
         last_step: The last step that it is known to have done.
+        workers: How many worked on it, the most of an elastic one; None in older ledgers.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # keys of newer versions are passed over
@@ -39,6 +40,7 @@ class Attempt(BaseModel):
     cause: Cause | None = None
     detail: str | None = None
     last_step: int | None = None
+    workers: int | None = None
 
 
 Attempts = tuple[Attempt, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from hybridbatch.report.collect import collect
 from hybridbatch.report.naming import measure_name, measure_text, number
 from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.session import ledger_url, load_study
-from hybridbatch.spec.attempts import interruptions, repeated_steps
+from hybridbatch.spec.attempts import interruptions
+from hybridbatch.spec.costs import Cost, cost_of, total
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.terminal.consoles import headline
 from hybridbatch.terminal.next_step import resume_command
-from hybridbatch.training.progress import read_progress
+from hybridbatch.training.progress import Progress, read_progress
+
+_MOST = 10  # trials whose losses are shown
 
 
 def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
@@ -27,7 +31,9 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
     Keys: ``study``, ``trials`` (``complete``, ``pruned``, ``failed``, ``running``, ``waiting``), ``best`` (``number``,
     ``baseline``, ``params``, ``values`` by objective; null before the first complete trial), ``running`` (``number``,
     ``phase``, ``step``, ``steps``), ``interruptions`` (attempts at trials that were interrupted, by cause),
-    ``repeated_steps``, ``objectives``, ``home``.
+    ``repeated_steps``, ``cost`` (``attempts``, ``steps``, ``repeated_steps``, ``seconds``, ``worker_hours``,
+    ``lost_worker_hours``: :class:`~hybridbatch.spec.costs.Cost`), ``costs`` (the same by trial, with its ``number``),
+    ``objectives``, ``home``.
     """
     experiment = load_study(home, study)
     ledger = Ledger(experiment, ledger_url(experiment, home))
@@ -35,13 +41,20 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
     objectives = [objective.metric for objective in experiment.search.objectives]
     row = collect(folder).best
     best = row.result if row else None
-    running = []
-    for trial in folder.trials():
-        progress = read_progress(trial.progress)
-        if progress is not None and trial.number in ledger.running():
-            now = {"phase": progress.phase, "step": progress.step, "steps": progress.steps}
-            running.append({"number": trial.number, **now})
+    known = {trial.number: progress for trial in folder.trials() if (progress := read_progress(trial.progress))}
+    in_hands = ledger.running()
+    running = [
+        {"number": number, "phase": now.phase, "step": now.step, "steps": now.steps}
+        for number, now in known.items()
+        if number in in_hands
+    ]
     counts, attempts = vars(ledger.counts()), ledger.all_attempts()
+    costs = {
+        number: cost_of(made, experiment.resources.most_workers, *_last_heard(known.get(number), number in in_hands))
+        for number, made in enumerate(attempts)
+        if made
+    }
+    whole = total(costs.values())
     return {
         "study": study,
         "trials": counts,
@@ -55,10 +68,19 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
         },
         "running": running,
         "interruptions": dict(sum((interruptions(one) for one in attempts), Counter[str]()).most_common()),
-        "repeated_steps": sum(map(repeated_steps, attempts)),
+        "repeated_steps": whole.repeated_steps,
+        "cost": whole._asdict(),
+        "costs": [{"number": number, **cost._asdict()} for number, cost in costs.items()],
         "objectives": objectives,
         "home": str(home.path),
     }
+
+
+def _last_heard(progress: Progress | None, lasts: bool) -> tuple[datetime | None, int | None]:
+    """Return until when an attempt that nobody ended is known to have lasted, and the last step that it is known of."""
+    heard = datetime.fromtimestamp(progress.updated, UTC) if progress else None
+    reached = progress.step if progress and progress.phase != "adapting" else None
+    return datetime.now(UTC) if lasts else heard, reached
 
 
 def all_states(home: HomeFolder) -> list[dict[str, Any]]:
@@ -94,6 +116,7 @@ def print_status(state: dict[str, Any], console: Console) -> None:
         causes = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in state["interruptions"].items())
         repeated = f"; {state['repeated_steps']:,} steps done again" if state["repeated_steps"] else ""
         console.print(f"interrupted attempts: {causes}{repeated}")
+    _print_cost(state, console)
     best = state["best"]
     if best:
         values = ", ".join(
@@ -104,3 +127,22 @@ def print_status(state: dict[str, Any], console: Console) -> None:
     if state["trials"]["waiting"] and not state["trials"]["running"]:
         resume = resume_command(HomeFolder(Path(state["home"])), state["study"])
         console.print(f"go on with: {resume}", style="yellow", soft_wrap=True)
+
+
+def _print_cost(state: dict[str, Any], console: Console) -> None:
+    """Print what all attempts cost, and those trials that lost most of it."""
+    whole = Cost(**state["cost"])
+    if not whole.attempts:  # of an older ledger
+        return
+    lost = f", {_hours(whole.lost_worker_hours)} of them lost" if whole.lost_worker_hours else ""
+    console.print(f"cost: {whole.steps:,} steps, {_hours(whole.worker_hours)} worker-hours{lost}")
+    costs = sorted(state["costs"], key=lambda cost: -cost["lost_worker_hours"])[:_MOST]
+    for cost in costs:
+        if cost["lost_worker_hours"]:
+            text = f"  trial {cost['number']}: {cost['attempts']} attempts, {cost['repeated_steps']:,} steps done again"
+            text += f", {_hours(cost['lost_worker_hours'])} of {_hours(cost['worker_hours'])} worker-hours lost"
+            console.print(text)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.3g}"
