@@ -54,7 +54,7 @@ def test_more_trials_are_asked_as_if_they_had_been_planned_from_the_start(
     assert first + later == run(other, small_data, {**BASE, "search.trials": 5})
 
 
-@pytest.mark.parametrize("kind", ["tpe", "random", "nsga2"])
+@pytest.mark.parametrize("kind", ["tpe", "random", "nsga2", "gp", "qmc", "cma-es"])
 def test_trials_to_come_are_drawn_from_the_new_space_and_old_ones_stay(
     kind: str, home: HomeFolder, small_data: Path
 ) -> None:

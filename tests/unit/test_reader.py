@@ -219,7 +219,7 @@ def test_an_unknown_name_is_told_with_those_registered(changes: dict[str, Any], 
 
 def test_a_choice_without_its_key_is_told_with_the_names():
     assert message({"search.pruner": {"reduction": 2}}) == (
-        "e.yaml -> search.pruner.kind: the key 'kind' is missing\n  allowed: asha, median"
+        "e.yaml -> search.pruner.kind: the key 'kind' is missing\n  allowed: asha, hyperband, median"
     )
 
 

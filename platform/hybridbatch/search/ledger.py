@@ -13,7 +13,7 @@ import math
 import threading
 import warnings
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import TrialState
@@ -24,8 +24,8 @@ from hybridbatch.search import attempts
 from hybridbatch.search.assignment import Assignment, Begun, Counts
 from hybridbatch.search.distributions import contains, space_to_optuna
 from hybridbatch.search.ownership import LEASE_SECONDS, Owner, has_lapsed, lease
-from hybridbatch.search.planned import planned_trials, resolve
-from hybridbatch.search.seeded_sampler import SeededSampler
+from hybridbatch.search.planned import BASELINE, planned_trials, resolve
+from hybridbatch.search.seeded_sampler import sampler_of
 from hybridbatch.search.storage import exclusive, open_storage, readable_store_errors
 from hybridbatch.search.verdicts import RungRecord
 from hybridbatch.spec.attempts import Attempts, Cause
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 # Names of user attributes, of the study and of its trials.
 EXPERIMENT, PLANNED, EXTENSIONS = "experiment", "planned", "extensions"
-LEASE, BASELINE, REASON, MEASURES = "lease", "baseline", "reason", "measures"
+LEASE, REASON, MEASURES = "lease", "reason", "measures"
 RENEWER = "hybridbatch-leases"  # name of the thread that renews leases
 _log = logging.getLogger(__name__)
 TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -71,7 +71,7 @@ class Ledger:
             self.study = optuna.create_study(
                 study_name=self.name,
                 storage=self.storage,
-                sampler=self._sampler(),
+                sampler=sampler_of(experiment.search),
                 pruner=optuna.pruners.NopPruner(),
                 directions=[objective.direction for objective in experiment.search.objectives],
                 load_if_exists=True,
@@ -82,12 +82,6 @@ class Ledger:
                     self.study.set_metric_names([objective.metric for objective in experiment.search.objectives])
             if self.study.user_attrs.get(PLANNED) != self.plan.total:
                 self.study.set_user_attr(PLANNED, self.plan.total)
-
-    def _sampler(self) -> SeededSampler:
-        search = self.experiment.search
-        sampler = cast(Any, search.sampler)
-        together = getattr(sampler, "multivariate", True)
-        return SeededSampler(lambda seed: sampler.build(seed, search.space), search.seed, self._distributions, together)
 
     def _same_experiment(self) -> None:
         mine = identity(self.experiment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.samplers.grid import GridSettings
@@ -13,6 +13,10 @@ from hybridbatch.spec import overrides
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.search_space import AnyDistribution
 
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+BASELINE = "baseline"  # name of the user attribute of an Optuna trial that says which baseline it replicates
 LARGEST_GRID = 100_000  # trials; the ledger is read as a whole before each
 
 
@@ -101,6 +105,11 @@ def _grid(
             "or take another sampler",
         )
     return tuple(itertools.islice(sampler.points(space), searched))
+
+
+def is_baseline(trial: FrozenTrial) -> bool:
+    """Return whether a trial of the ledger replicates a baseline."""
+    return BASELINE in trial.user_attrs
 
 
 def resolve(experiment: Experiment, plan: PlannedTrials, number: int, params: dict[str, Any]) -> Experiment:
