@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import TrialState
 
 from hybridbatch.foundation import fingerprint
@@ -155,11 +156,10 @@ class Ledger:
 
     def _params(self, number: int, trial_id: int, drawn: dict[str, Any], begun: dict[str, Any]) -> dict[str, Any]:
         """Return the values of a trial, drawing those that neither the ledger nor its folder knows."""
-        first_of_search = len(self.plan.baselines)
-        if number < first_of_search:
+        if number < len(self.plan.baselines):
             self._record_baseline(number, trial_id)
             return {}
-        fixed = self.plan.grid[number - first_of_search] if self.plan.grid else begun
+        fixed = begun | self.plan.fixed(number)
         trial = optuna.Trial(self.study, trial_id)
         for path, distribution in self._distributions.items():
             if path in fixed:
@@ -226,6 +226,11 @@ class Ledger:
                 values, state, reason = result.values, TOLD[result.state], result.reason
                 if any(math.isnan(value) for value in values or ()):  # no sampler can learn from it
                     values, state, reason = None, TrialState.FAIL, "an objective has no value on the selection set"
+                excess = {one.name: one.excess(result.selection) for one in self.experiment.search.constraints}
+                if values is not None and any(map(math.isnan, excess.values())):
+                    values, state, reason = None, TrialState.FAIL, "a constraint has no value on the selection set"
+                for name, value in excess.items() if values is not None else ():  # where Optuna's samplers look for it
+                    self.storage.set_trial_system_attr(trial_id, f"{_CONSTRAINTS_KEY}:{name}", value)
                 if reason:
                     self.storage.set_trial_user_attr(trial_id, REASON, reason)
                 measures = {name: one.summary for name, one in result.report.items()}

@@ -11,21 +11,27 @@ from rich.text import Text
 
 from hybridbatch.foundation.errors import HybridBatchError
 from hybridbatch.report.collect import collect
+from hybridbatch.report.export import constraints_json
 from hybridbatch.report.naming import measure_name, measure_text, number
 from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.session import ledger_url, load_study
 from hybridbatch.spec.attempts import interruptions, repeated_steps
+from hybridbatch.spec.constraints import Constraint
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.terminal.consoles import headline
 from hybridbatch.terminal.next_step import resume_command
 from hybridbatch.training.progress import read_progress
+
+_BOUND = ("metric", "at_most", "at_least")
 
 
 def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
     """Return how a study stands.
 
     Keys: ``study``, ``trials`` (``complete``, ``pruned``, ``failed``, ``running``, ``waiting``), ``best`` (``number``,
-    ``baseline``, ``params``, ``values`` by objective; null before the first complete trial), ``running`` (``number``,
+    ``baseline``, ``params``, ``values`` by objective; null before the first complete trial that keeps to all
+    constraints), ``constraints`` (``metric``, ``at_most``, ``at_least``, ``kept``: complete trials that keep to it),
+    ``feasible`` (complete trials that keep to all), ``running`` (``number``,
     ``phase``, ``step``, ``steps``), ``interruptions`` (attempts at trials that were interrupted, by cause),
     ``repeated_steps``, ``objectives``, ``home``.
     """
@@ -33,8 +39,8 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
     ledger = Ledger(experiment, ledger_url(experiment, home))
     folder = home.study(study)
     objectives = [objective.metric for objective in experiment.search.objectives]
-    row = collect(folder).best
-    best = row.result if row else None
+    table = collect(folder)
+    best = table.best.result if table.best else None
     running = []
     for trial in folder.trials():
         progress = read_progress(trial.progress)
@@ -53,6 +59,8 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
             "params": best.params,
             "values": dict(zip(objectives, best.values or (), strict=True)),
         },
+        "constraints": constraints_json(table),
+        "feasible": sum(row.feasible for row in table.rows),
         "running": running,
         "interruptions": dict(sum((interruptions(one) for one in attempts), Counter[str]()).most_common()),
         "repeated_steps": sum(map(repeated_steps, attempts)),
@@ -94,6 +102,9 @@ def print_status(state: dict[str, Any], console: Console) -> None:
         causes = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in state["interruptions"].items())
         repeated = f"; {state['repeated_steps']:,} steps done again" if state["repeated_steps"] else ""
         console.print(f"interrupted attempts: {causes}{repeated}")
+    if state["constraints"]:
+        bounds = ", ".join(Constraint(**{key: one[key] for key in _BOUND}).name for one in state["constraints"])
+        console.print(f"{state['feasible']} of {state['trials']['complete']} complete trials keep to {bounds}")
     best = state["best"]
     if best:
         values = ", ".join(
