@@ -54,8 +54,6 @@ PRUNERS: dict[str, dict[str, Any] | None] = {
     "none": None,
     "asha 100, 3": {"kind": "asha", "minimum_steps": 100, "reduction": 3},
     "asha 200, 3": {"kind": "asha", "minimum_steps": 200, "reduction": 3},
-    "asha 400, 3": {"kind": "asha", "minimum_steps": 400, "reduction": 3},
-    "asha 100, 2": {"kind": "asha", "minimum_steps": 100, "reduction": 2},
     "asha 200, 2": {"kind": "asha", "minimum_steps": 200, "reduction": 2},
     "median 200, 8": {"kind": "median", "minimum_steps": 200, "minimum_trials": 8},
 }

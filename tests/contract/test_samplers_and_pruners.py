@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any, cast
 
 import optuna
@@ -13,9 +14,9 @@ from tests.small_study import experiment
 
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.registries import PRUNERS, SAMPLERS
-from hybridbatch.search.distributions import contains, space_to_optuna
+from hybridbatch.search.distributions import contains, fraction_of, space_to_optuna
 from hybridbatch.search.planned import planned_trials
-from hybridbatch.search.seeded_sampler import SeededSampler
+from hybridbatch.search.seeded_sampler import sampler_of
 
 SPACE: dict[str, Any] = {
     "batches.mix.monolingual": {"uniform": [0.1, 0.9]},
@@ -33,25 +34,35 @@ OBJECTIVES = (
 values = st.floats(min_value=0, max_value=1)
 
 
-def draw(kind: str, space: dict[str, Any], objectives: list[dict[str, str]], seed: int = 0) -> list[dict[str, Any]]:
-    """Return what a sampler asks for in a study of which every third trial is pruned."""
+def draw(
+    kind: str, space: dict[str, Any], objectives: list[dict[str, str]], seed: int = 0, restarted: bool = False
+) -> list[dict[str, Any]]:
+    """Return what a sampler asks for in a study of which every third trial is pruned.
+
+    ``restarted`` has a new process, as it were, for every trial, which knows the storage alone, and takes up again a
+    trial of which only the first value had been drawn.
+    """
     made = experiment(
         {
             "search.sampler": {"kind": kind},
             "search.space": space,
             "search.trials": TRIALS,
             "search.objectives": objectives,
+            "search.seed": seed,
         }
     )
     search, distributions = made.search, space_to_optuna(made.search.space)
-    build = cast(Any, search.sampler).build
-    study = optuna.create_study(
-        sampler=SeededSampler(lambda one: build(one, search.space), seed, distributions),
-        directions=[objective.direction for objective in search.objectives],
-    )
+    directions = [objective.direction for objective in search.objectives]
+    study = optuna.create_study(sampler=sampler_of(search), directions=directions)
     drawn = []
     for number in range(TRIALS):
         trial = study.ask()
+        if restarted:
+            first = next(iter(distributions))
+            trial._suggest(first, distributions[first])
+            name = study.study_name
+            study = optuna.load_study(study_name=name, storage=study._storage, sampler=sampler_of(search))
+            trial = optuna.Trial(study, trial._trial_id)
         drawn.append({path: trial._suggest(path, distribution) for path, distribution in distributions.items()})
         if number % 3 == 2:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -70,7 +81,57 @@ def test_samplers_stay_in_the_space_and_repeat_by_seed(kind: str, objectives: li
         assert list(one) == list(space)
         assert all(contains(distributions[path], value) for path, value in one.items()), one
     assert drawn == draw(kind, space, objectives)
+    several = {path: space[path] for path in space if path != "training.seed"}  # which has one value
+    assert draw(kind, several, objectives) == draw(kind, several, objectives, restarted=True)
     assert drawn != draw(kind, space, objectives, seed=1)
+
+
+@pytest.mark.parametrize("kind", SAMPLERS.entries())
+def test_samplers_put_nothing_into_the_storage_that_runs_when_it_is_read(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("pickled")
+
+    for name in ("loads", "dumps"):
+        monkeypatch.setattr(pickle, name, refuse)
+    draw(kind, LISTED if kind == "grid" else SPACE, OBJECTIVES[0])
+
+
+def best_of(kind: str, trials: int, **settings: Any) -> float:
+    """Return how near a sampler comes to the best of three numbers, the largest of several seeds."""
+    space = {path: SPACE[path] for path in ("batches.mix.monolingual", "loss.temperature", "batches.size")}
+    found = []
+    for seed in range(3):
+        changes = {"search.sampler": {"kind": kind, **settings}, "search.space": space, "search.seed": seed}
+        search = experiment({**changes, "search.trials": trials}).search
+        study = optuna.create_study(sampler=sampler_of(search))
+        distributions = space_to_optuna(search.space)
+        for _ in range(trials):
+            trial = study.ask(distributions)
+            away = [fraction_of(one, trial.params[path]) - 0.7 for path, one in distributions.items()]
+            study.tell(trial, sum(one**2 for one in away))
+        found.append(study.best_value)
+    return max(found)
+
+
+@pytest.mark.parametrize(("kind", "trials"), [("cma-es", 90), ("gp", 24)])
+def test_samplers_that_learn_come_nearer_than_chance(kind: str, trials: int) -> None:
+    assert best_of(kind, trials) < 0.2 * best_of("random", trials)
+
+
+def test_quasi_random_points_fill_every_part_of_the_space_once() -> None:
+    space = {path: SPACE[path] for path in ("batches.mix.monolingual", "loss.temperature")}
+    made = experiment({"search.sampler": {"kind": "qmc"}, "search.space": space, "search.trials": 16})
+    study, distributions = optuna.create_study(sampler=sampler_of(made.search)), space_to_optuna(made.search.space)
+    for number in range(2):  # baselines come first, and take no point
+        baseline = study.ask()
+        baseline.set_user_attr("baseline", "mono")
+        study.tell(baseline, float(number))
+    asked = [study.ask(distributions).params for _ in range(16)]
+    shares = [[fraction_of(one, trial[path]) for path, one in distributions.items()] for trial in asked]
+    for width, height in ((16, 1), (4, 4), (2, 8), (1, 16)):  # elementary intervals of a (0, 4, 2)-net in base 2
+        assert len({(int(a * width), int(b * height)) for a, b in shares}) == 16
 
 
 @pytest.mark.parametrize("kind", SAMPLERS.entries())

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
+    IntDistribution,
     distribution_to_json,
     json_to_distribution,
 )
@@ -19,7 +20,7 @@ from optuna.samplers import RandomSampler
 from optuna.study import create_study
 from pydantic import TypeAdapter
 
-from hybridbatch.search.distributions import contains, space_to_optuna, to_optuna
+from hybridbatch.search.distributions import at_fraction, contains, fraction_of, space_to_optuna, to_optuna
 from hybridbatch.spec.experiment import AnyDistribution
 from hybridbatch.spec.search_space import IntegerRange, LogUniform, Uniform, extremes, middle
 
@@ -113,3 +114,30 @@ def test_whether_a_value_belongs_is_answered_for_any_value(value: Any):
 )
 def test_the_middle_by_hand(distribution: Any, expected: float | str):
     assert middle(distribution) == (expected if isinstance(expected, str) else pytest.approx(expected))
+
+
+@given(STATED, st.floats(0, 1))
+def test_every_fraction_is_a_value_and_every_value_a_fraction(stated: dict[str, Any], fraction: float):
+    distribution = to_optuna(read(stated))
+    value = at_fraction(distribution, fraction)
+    assert contains(distribution, value)
+    if not isinstance(distribution, CategoricalDistribution):
+        share = fraction_of(distribution, value)
+        assert -1e-9 <= share <= 1 + 1e-9
+        again = at_fraction(distribution, min(max(share, 0.0), 1.0))
+        near = pytest.approx(value, rel=1e-6, abs=1e-9 * (distribution.high - distribution.low))
+        assert again == (value if isinstance(distribution, IntDistribution) else near)
+
+
+@pytest.mark.parametrize(
+    ("stated", "values"),
+    [
+        ({"uniform": [1.0, 3.0]}, [1.0, 1.5, 2.0, 2.5, 3.0]),
+        ({"log_uniform": [0.01, 1.0]}, [0.01, 10**-1.5, 0.1, 10**-0.5, 1.0]),
+        ({"integer": [1, 4]}, [1, 2, 2, 4, 4]),  # 0.5, 1.5, 2.5 (to the even one), 3.5, 4.5
+        ({"choice": ["a", "b"]}, ["a", "a", "b", "b", "b"]),
+    ],
+)
+def test_fractions_by_hand(stated: dict[str, Any], values: list[Any]):
+    found = [at_fraction(to_optuna(read(stated)), fraction) for fraction in (0, 0.25, 0.5, 0.75, 1)]
+    assert found == (values if "choice" in stated else pytest.approx(values))

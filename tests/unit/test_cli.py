@@ -226,7 +226,8 @@ def test_brackets_are_no_markup(command_line: CommandLine, tmp_path: Path) -> No
 def test_status_keys(command_line: CommandLine, finished: HomeFolder) -> None:
     state = command_line("status", "small", "--home", finished.path, "--json").json
     assert set(state) == {
-        "study", "trials", "best", "running", "interruptions", "repeated_steps", "cost", "costs", "objectives", "home",
+        "study", "trials", "best", "constraints", "feasible", "running", "interruptions", "repeated_steps", "cost",
+        "costs", "objectives", "home",
     }  # fmt: skip
     figures = {"attempts", "steps", "repeated_steps", "seconds", "worker_hours", "lost_worker_hours"}
     assert set(state["cost"]) == figures
@@ -258,11 +259,12 @@ def test_status_of_all_studies(command_line: CommandLine, finished: HomeFolder, 
 def test_compare_keys(command_line: CommandLine, finished: HomeFolder) -> None:
     table = command_line("compare", "small", "--home", finished.path, "--json").json
     assert set(table) == {
-        "study", "objectives", "counts", "best", "pareto", "trials", "baselines", "differences", "leakage",
+        "study", "objectives", "constraints", "counts", "best", "pareto", "trials", "rungs", "baselines", "differences",
+        "leakage",
     }  # fmt: skip
     assert {key for trial in table["trials"] for key in trial} == {
-        "number", "baseline", "state", "reason", "seed", "best", "pareto", "values", "params", "selection", "report",
-        "steps", "best_step", "seconds",
+        "number", "baseline", "state", "reason", "seed", "best", "pareto", "feasible", "values", "params", "selection",
+        "report", "steps", "best_step", "seconds",
     }  # fmt: skip
     rows = list(csv.DictReader(io.StringIO(command_line("compare", "small", "--home", finished.path, "--csv").out)))
     assert [row["number"] for row in rows] == ["0", "1", "2", "3", "4", "5"]

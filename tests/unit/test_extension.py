@@ -54,7 +54,7 @@ def test_more_trials_are_asked_as_if_they_had_been_planned_from_the_start(
     assert first + later == run(other, small_data, {**BASE, "search.trials": 5})
 
 
-@pytest.mark.parametrize("kind", ["tpe", "random", "nsga2"])
+@pytest.mark.parametrize("kind", ["tpe", "random", "nsga2", "gp", "qmc", "cma-es"])
 def test_trials_to_come_are_drawn_from_the_new_space_and_old_ones_stay(
     kind: str, home: HomeFolder, small_data: Path
 ) -> None:
@@ -152,3 +152,17 @@ def test_the_command_says_what_changes_and_how_to_go_on(
     said = command_line("extend", "small", "--file", write_file(tmp_path, wide), "--home", home.path)
     assert "trials to come are drawn anew for batches.size, loss.temperature" in said.out
     command_line("extend", "small", "--home", home.path).is_message("--trials, --file", "nothing to extend by")
+
+
+def test_another_space_may_leave_points_behind(home: HomeFolder, small_data: Path) -> None:
+    point = {TEMPERATURE: 0.05, "batches.size": 4}
+    base = {**BASE, "search.enqueue": [point], "search.trials": 3}
+    assert run(home, small_data, base)[0] == point
+    narrow = {**base, "search.space": {TEMPERATURE: {"log_uniform": [0.15, 0.2]}}, "search.trials": 5}
+    with pytest.raises(UserError, match="outside the search space"):
+        experiment(narrow)
+    with pytest.raises(UserError, match="more than its trials and its space"):
+        extend_study(home, "small", None, experiment({**narrow, "search.enqueue": [{TEMPERATURE: 0.16}]}))
+    extend_study(home, "small", None, experiment({**narrow, "search.enqueue": []}))
+    assert all(0.15 <= params[TEMPERATURE] <= 0.2 for params in run(home, small_data))
+    assert trials_of(home.ledger_url)[0].params == point

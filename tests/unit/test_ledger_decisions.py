@@ -168,7 +168,18 @@ def test_baselines_raise_the_bar_in_every_bracket(url: str) -> None:
 # --- sampling ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sampler", [{"kind": "random"}, TPE, GENETIC])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        {"kind": "random"},
+        {"kind": "qmc"},
+        {"kind": "cma-es", "population": 4},
+        {"kind": "gp", "startup_trials": 3},
+        TPE,
+        GENETIC,
+    ],
+    ids=lambda sampler: sampler["kind"],
+)
 def test_a_restart_between_trials_changes_no_value(url: str, twin: str, sampler: dict[str, Any]) -> None:
     changes = {"search.space": TWO_PARAMS, "search.sampler": sampler, "search.trials": 7, **NO_BASELINES}
     steady, drawn = Ledger(experiment(changes), twin), []

@@ -168,11 +168,12 @@ def table_of_one_baseline(table: StudyTable) -> StudyTable:
 def test_json_keys_are_the_documented_ones(table: StudyTable) -> None:
     found = comparison_json(table)
     assert list(found) == [
-        "study", "objectives", "counts", "best", "pareto", "trials", "baselines", "differences", "leakage",
+        "study", "objectives", "constraints", "counts", "best", "pareto", "trials", "rungs", "baselines", "differences",
+        "leakage",
     ]  # fmt: skip
     assert list(found["trials"][0]) == [
-        "number", "baseline", "state", "reason", "seed", "best", "pareto", "values", "params", "selection", "report",
-        "steps", "best_step", "seconds",
+        "number", "baseline", "state", "reason", "seed", "best", "pareto", "feasible", "values", "params", "selection",
+        "report", "steps", "best_step", "seconds",
     ]  # fmt: skip
     assert list(found["baselines"][0]) == ["baseline", "dataset", "trials", "measures"]
     assert list(found["differences"][0]) == [

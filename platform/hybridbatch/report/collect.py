@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.report.pareto import non_dominated
+from hybridbatch.spec.constraints import Constraint
 from hybridbatch.spec.folders import read_record
 
 if TYPE_CHECKING:
@@ -40,13 +41,16 @@ class TrialRow:
         result: Its result.
         placed: The value that every searched path has in this trial, also for a baseline (whose ``params`` are empty).
         selection: Measures on the selection set for the weights that were kept.
-        best: Whether it is the best complete trial by the first objective.
-        pareto: Whether no complete trial is better in one objective and at least as good in all others.
+        feasible: Whether it is complete and keeps to all constraints of the study.
+        best: Whether it is the best feasible trial by the first objective.
+        pareto: Whether it is feasible and no feasible trial is better in one objective and at least as good in all
+            others.
     """
 
     result: TrialResult
     placed: dict[str, Any]
     selection: dict[str, float]
+    feasible: bool = False
     best: bool = False
     pareto: bool = False
 
@@ -66,6 +70,7 @@ class StudyTable:
         objectives: What was optimised.
         rows: Finished trials by number.
         unfinished: Numbers of trials that were started and have no result.
+        constraints: What trials had to keep to.
     """
 
     study: str
@@ -73,6 +78,7 @@ class StudyTable:
     objectives: tuple[ObjectiveColumn, ...]
     rows: tuple[TrialRow, ...]
     unfinished: tuple[int, ...] = field(default=())
+    constraints: tuple[Constraint, ...] = ()
 
     @property
     def complete(self) -> tuple[TrialRow, ...]:
@@ -81,7 +87,7 @@ class StudyTable:
 
     @property
     def best(self) -> TrialRow | None:
-        """The best complete trial by the first objective, None when no trial is complete."""
+        """The best feasible trial by the first objective, None when there is none."""
         return next((row for row in self.rows if row.best), None)
 
     @property
@@ -121,20 +127,32 @@ def collect(study: StudyFolder) -> StudyTable:
             rows.append((result, folder))
     paths = {path for result, _ in rows for path in result.params}
     objectives = _objectives(experiment, (result for result, _ in rows))
-    table = [TrialRow(result, _placed(folder, result, paths), _kept(result)) for result, folder in rows]
-    return StudyTable(study.name, experiment, objectives, _marked(table, objectives), tuple(unfinished))
+    constraints = tuple(map(Constraint.model_validate, experiment.get("search", {}).get("constraints", ())))
+    table = [TrialRow(result, _placed(folder, result, paths), result.selection) for result, folder in rows]
+    return StudyTable(
+        study.name, experiment, objectives, _marked(table, objectives, constraints), tuple(unfinished), constraints
+    )
 
 
 def best_trial(study: StudyFolder) -> TrialFolder:
-    """Return the best complete trial of a study by its first objective, which people call ``STUDY/best``.
+    """Return the best feasible trial of a study by its first objective, which people call ``STUDY/best``.
 
     Raises:
-        UserError: If there is no such study, or no trial of it is complete.
+        UserError: If there is no such study, no trial of it is complete, or none keeps to the constraints.
     """
-    best = collect(study).best
-    if best is None:
+    table = collect(study)
+    if table.best is None and table.complete:
+        raise UserError(
+            "no complete trial of this study keeps to all constraints",
+            file=study.path,
+            path="search.constraints",
+            seen=f"{study.name}/{BEST}",
+            allowed=", ".join(one.name for one in table.constraints),
+            remedy="name a trial by its number",
+        )
+    if table.best is None:
         raise UserError("no trial of this study is complete", file=study.path, seen=f"{study.name}/{BEST}")
-    return study.trial(best.result.number)
+    return study.trial(table.best.result.number)
 
 
 def _objectives(experiment: dict[str, Any], results: Iterable[TrialResult]) -> tuple[ObjectiveColumn, ...]:
@@ -143,13 +161,6 @@ def _objectives(experiment: dict[str, Any], results: Iterable[TrialResult]) -> t
         return tuple(ObjectiveColumn(one["metric"], one["direction"]) for one in stated)
     length = max((len(result.values) for result in results if result.values), default=1)
     return tuple(ObjectiveColumn(f"objective {index + 1}", "maximize") for index in range(length))
-
-
-def _kept(result: TrialResult) -> dict[str, float]:
-    """Return the measures on the selection set at the step whose weights were kept, else at the last evaluation."""
-    at_best = [rung for rung in result.rungs if rung.step == result.best_step]
-    rungs = at_best or list(result.rungs)
-    return dict(rungs[-1].summary) if rungs else {}
 
 
 def _placed(folder: TrialFolder, result: TrialResult, paths: set[str]) -> dict[str, Any]:
@@ -176,13 +187,27 @@ def _look_up(experiment: dict[str, Any], path: str) -> Any:
     return value
 
 
-def _marked(rows: list[TrialRow], objectives: tuple[ObjectiveColumn, ...]) -> tuple[TrialRow, ...]:
+def _marked(
+    rows: list[TrialRow], objectives: tuple[ObjectiveColumn, ...], constraints: tuple[Constraint, ...]
+) -> tuple[TrialRow, ...]:
     directions = [objective.direction for objective in objectives]
-    complete = [(row.result.number, row.result.values) for row in rows if row.result.values is not None]
-    if not complete:
+    feasible = [
+        (row.result.number, row.result.values)
+        for row in rows
+        if row.result.values is not None and all(one.excess(row.selection) <= 0 for one in constraints)
+    ]
+    if not feasible:
         return tuple(rows)
     sign = 1 if directions[0] == "maximize" else -1
-    best = max(complete, key=lambda entry: (sign * entry[1][0], -entry[0]))[0]
-    front = non_dominated([values for _, values in complete], directions)
-    on_front = {number for (number, _), optimal in zip(complete, front, strict=True) if optimal}
-    return tuple(replace(row, best=row.result.number == best, pareto=row.result.number in on_front) for row in rows)
+    best = max(feasible, key=lambda entry: (sign * entry[1][0], -entry[0]))[0]
+    front = non_dominated([values for _, values in feasible], directions)
+    on_front = {number: optimal for (number, _), optimal in zip(feasible, front, strict=True)}
+    return tuple(
+        replace(
+            row,
+            feasible=row.result.number in on_front,
+            best=row.result.number == best,
+            pareto=on_front.get(row.result.number, False),
+        )
+        for row in rows
+    )

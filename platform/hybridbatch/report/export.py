@@ -5,12 +5,16 @@ Keys of ``compare --json``:
 - ``study``: name.
 - ``objectives``: list of ``metric``, ``direction``.
 - ``counts``: trials by state: ``complete``, ``pruned``, ``failed``, ``unfinished``.
-- ``best``: number of the best complete trial by the first objective, or null.
-- ``pareto``: numbers of the Pareto-optimal trials.
+- ``constraints``: list of ``metric``, ``at_most``, ``at_least`` (one of them null), ``kept`` (complete trials that keep
+  to it).
+- ``best``: number of the best complete trial by the first objective that keeps to all constraints, or null.
+- ``pareto``: numbers of the Pareto-optimal trials among those.
 - ``trials``: list, by number: ``number``, ``baseline``, ``state``, ``reason``, ``seed``, ``best``, ``pareto``,
-  ``values`` (objective -> value, null unless complete), ``params`` (searched path -> value, also of baselines),
-  ``selection`` (measure -> value, of the weights that were kept), ``report`` (data set -> measure -> value), ``steps``,
-  ``best_step``, ``seconds`` (part -> seconds).
+  ``feasible`` (complete, and keeps to all constraints), ``values`` (objective -> value, null unless complete),
+  ``params`` (searched path -> value, also of baselines), ``selection`` (measure -> value, of the weights that were
+  kept), ``report`` (data set -> measure -> value), ``steps``, ``best_step``, ``seconds`` (part -> seconds).
+- ``rungs``: list of ``step``, ``metric``, ``trials``, ``tau``: rank correlation (Kendall's tau) of an objective at an
+  evaluation with its final value, over complete trials; null where all have one value.
 - ``baselines``: list of ``baseline``, ``dataset``, ``trials`` (their numbers), ``measures`` (measure -> ``mean``,
   ``deviation`` over seeds, ``seeds``).
 - ``differences``: list of ``dataset``, ``measure``, ``first``, ``second``, ``difference`` (first - second),
@@ -29,6 +33,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hybridbatch.report.baselines import baseline_differences, baseline_groups
+from hybridbatch.report.rung_correlation import rung_correlations
 
 if TYPE_CHECKING:
     from hybridbatch.report.collect import StudyTable, TrialRow
@@ -40,10 +45,12 @@ def comparison_json(table: StudyTable) -> dict[str, Any]:
     plain = {
         "study": table.study,
         "objectives": [asdict(objective) for objective in table.objectives],
+        "constraints": constraints_json(table),
         "counts": table.counts(),
         "best": table.best.result.number if table.best else None,
         "pareto": [row.result.number for row in table.rows if row.pareto],
         "trials": [_trial_json(table, row) for row in table.rows],
+        "rungs": [asdict(one) for one in rung_correlations(table)],
         "baselines": [asdict(group) for group in groups],
         "differences": [asdict(one) for one in baseline_differences(groups)],
         "leakage": leakage(table),
@@ -62,6 +69,14 @@ def comparison_csv(table: StudyTable) -> str:
     return text.getvalue()
 
 
+def constraints_json(table: StudyTable) -> list[dict[str, Any]]:
+    """Return the constraints of a study, and how many complete trials keep to each."""
+    return [
+        one.model_dump() | {"kept": sum(one.excess(row.selection) <= 0 for row in table.complete)}
+        for one in table.constraints
+    ]
+
+
 def leakage(table: StudyTable) -> list[str]:
     """Return every statement on text shared between training and report sets, each once."""
     return list(dict.fromkeys(line for row in table.rows for line in row.result.leakage))
@@ -78,6 +93,7 @@ def _trial_json(table: StudyTable, row: TrialRow) -> dict[str, Any]:
         "seed": result.seed,
         "best": row.best,
         "pareto": row.pareto,
+        "feasible": row.feasible,
         "values": dict(zip(names, result.values or [None] * len(names), strict=False)),
         "params": dict(row.placed),
         "selection": dict(row.selection),

@@ -49,6 +49,7 @@ def study_page(table: StudyTable, command: str | None = None) -> str:
         table=table,
         counts=table.counts(),
         tiles=_tiles(table),
+        constraints=" and ".join(one.name for one in table.constraints),
         trial_columns=_trial_columns(table),
         trial_rows=[_trial_cells(table, row) for row in table.rows],
         report_tables=[_report_table(table, dataset) for dataset in table.report_sets],

@@ -11,22 +11,27 @@ from rich.text import Text
 
 from hybridbatch.report.baselines import MEASURES, baseline_differences, baseline_groups
 from hybridbatch.report.naming import duration, measure_name, measure_text, number, short_paths
+from hybridbatch.report.rung_correlation import rung_correlations
 
 if TYPE_CHECKING:
     from hybridbatch.report.baselines import BaselineDifference, Spread
     from hybridbatch.report.collect import StudyTable, TrialRow
+    from hybridbatch.report.rung_correlation import RungCorrelation
 
 _STATE_STYLE = {"complete": "green", "pruned": "yellow", "failed": "red"}
 _ARROW = {"maximize": "↑", "minimize": "↓"}
 _ROUND = 10.0  # a ratio is shown without decimals from here on
 _CLEAR = 2.0  # a difference of so many standard deviations over seeds is shown in bold
 LEGEND = "★ best by the first objective   ◆ Pareto-optimal"
+BROKEN = "✗"  # marks a complete trial that breaks a constraint
 
 
 def comparison(table: StudyTable) -> list[Table]:
     """Return everything that ``compare`` prints, in order."""
     tables = [trial_table(table)]
     tables += [report_table(table, dataset) for dataset in table.report_sets]
+    rungs = rung_table(table)
+    tables += [rungs] if rungs.row_count else []
     for dataset in dict.fromkeys(group.dataset for group in baseline_groups(table)):
         tables.append(baseline_table(table, dataset))
         differences = difference_table(table, dataset)
@@ -36,7 +41,7 @@ def comparison(table: StudyTable) -> list[Table]:
 
 def trial_table(table: StudyTable) -> Table:
     """Return the trials: state, objectives (measured on the selection set), searched values, time."""
-    shown = plain_table(f"{table.study}: trials", LEGEND)
+    shown = plain_table(f"{table.study}: trials", legend(table))
     for heading in ("", "trial", "state"):
         shown.add_column(heading)
     for objective in table.objectives:
@@ -57,6 +62,32 @@ def trial_table(table: StudyTable) -> Table:
             duration(row.result.seconds.get("total")),
             style="bold" if row.best else None,
         )
+    return shown
+
+
+def legend(table: StudyTable) -> str:
+    """Return what the marks of trials mean."""
+    kept = " and ".join(one.name for one in table.constraints)
+    return f"{LEGEND}   {BROKEN} does not keep to {kept}" if kept else LEGEND
+
+
+def rung_table(table: StudyTable) -> Table:
+    """Return how evaluations during training order the complete trials as their final values do."""
+    shown = plain_table(
+        f"{table.study}: order of trials during training and at the end",
+        "(Kendall's tau over complete trials: 1 the same order, 0 chance)",
+    )
+    shown.add_column("step", justify="right")
+    shown.add_column("trials", justify="right")
+    for objective in table.objectives:
+        shown.add_column(measure_name(objective.metric), justify="right")
+    by_step: dict[int, dict[str, RungCorrelation]] = {}
+    for one in rung_correlations(table):
+        by_step.setdefault(one.step, {})[one.metric] = one
+    for step, found in by_step.items():
+        taus = (found[one.metric].tau if one.metric in found else None for one in table.objectives)
+        most = max(one.trials for one in found.values())
+        shown.add_row(str(step), str(most), *("" if tau is None else f"{tau:.2f}" for tau in taus))
     return shown
 
 
@@ -141,7 +172,8 @@ def _measures_on(table: StudyTable, dataset: str) -> tuple[str, ...]:
 
 
 def _mark(row: TrialRow) -> str:
-    return ("★" if row.best else "") + ("◆" if row.pareto else "")
+    broken = row.result.values is not None and not row.feasible
+    return ("★" if row.best else "") + ("◆" if row.pareto else "") + (BROKEN if broken else "")
 
 
 def plain_table(title: str, caption: str | None = None) -> Table:

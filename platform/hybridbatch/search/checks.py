@@ -7,7 +7,7 @@ Shape legend: L languages, P relevant pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -24,7 +24,7 @@ from hybridbatch.evaluation.task_ranks import TaskRanks, language_offsets, leadi
 from hybridbatch.foundation.errors import UserError, one_of
 from hybridbatch.search.planned import PlannedTrials, planned_trials
 from hybridbatch.search.settings_to_check import SettingsToCheck, settings_to_check
-from hybridbatch.spec.experiment import Experiment, Objective, Training
+from hybridbatch.spec.experiment import Experiment, Search, Training
 from hybridbatch.spec.sources import DataLocation
 from hybridbatch.training.arm import active_arms, check_tokens_are_known, errors_below
 from hybridbatch.training.matryoshka import check_widths
@@ -60,7 +60,7 @@ def check_study(experiment: Experiment, location: DataLocation, trials: int | No
     """
     plan = planned_trials(experiment, trials)
     data = load_trial_data(experiment.data, location)
-    _check_objectives(experiment.search.objectives, data.selection)
+    _check_measures(experiment.search, data.selection)
     settings = settings_to_check(experiment, plan)
     loaded = {_data_key(experiment): data}
     for one in settings:
@@ -98,14 +98,16 @@ def _data_key(experiment: Experiment) -> str:
     return experiment.data.model_dump_json(include={"train", "report"})
 
 
-def _check_objectives(objectives: Sequence[Objective], selection: RetrievalTask) -> None:
+def _check_measures(search: Search, selection: RetrievalTask) -> None:
     defined = measures_of(selection)
-    for index, objective in enumerate(objectives):
-        if objective.metric not in defined:
+    named = [(f"objectives.{index}", one.metric, "objective") for index, one in enumerate(search.objectives)]
+    named += [(f"constraints.{index}", one.metric, "constraint") for index, one in enumerate(search.constraints)]
+    for place, metric, kind in named:
+        if metric not in defined:
             raise UserError(
-                "this objective has no value on the selection set",
-                path=f"search.objectives.{index}.metric",
-                seen=f"{objective.metric} on {selection.name} in {', '.join(selection.languages)}",
+                f"this {kind} has no value on the selection set",
+                path=f"search.{place}.metric",
+                seen=f"{metric} on {selection.name} in {', '.join(selection.languages)}",
                 allowed=one_of(defined) or "a selection set whose questions have answers",
                 remedy="choose another metric, or a selection set with questions and answers in more languages",
             )

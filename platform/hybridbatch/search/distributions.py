@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,3 +38,44 @@ def contains(distribution: BaseDistribution, value: Any) -> bool:
         return bool(distribution._contains(distribution.to_internal_repr(value)))
     except (ValueError, TypeError):
         return False
+
+
+def at_fraction(distribution: BaseDistribution, fraction: float) -> Any:
+    """Return the value below which a ``fraction`` of a distribution lies.
+
+    Evenly spread fractions give every value as often as the distribution does.
+
+    Args:
+        distribution: A real or whole range, on a linear or logarithmic scale, or choices.
+        fraction: From 0 to 1, both included.
+    """
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[min(int(fraction * len(distribution.choices)), len(distribution.choices) - 1)]
+    ranged = _range(distribution)
+    low, high = _ends(ranged)
+    value = low + fraction * (high - low)
+    if ranged.log:
+        value = math.exp(value)
+    if isinstance(ranged, IntDistribution):
+        value = round(value)
+    return min(max(value, ranged.low), ranged.high)
+
+
+def fraction_of(distribution: BaseDistribution, value: float) -> float:
+    """Return the share of a range that lies below ``value``, half of the value itself included if it is whole."""
+    ranged = _range(distribution)
+    low, high = _ends(ranged)
+    return ((math.log(value) if ranged.log else value) - low) / (high - low)
+
+
+def _range(distribution: BaseDistribution) -> FloatDistribution | IntDistribution:
+    if not isinstance(distribution, FloatDistribution | IntDistribution):
+        raise TypeError(f"a range is needed, but got {distribution}")
+    return distribution
+
+
+def _ends(distribution: FloatDistribution | IntDistribution) -> tuple[float, float]:
+    """Return where a range begins and ends on its own scale; a whole number is as wide as 1."""
+    half = 0.5 if isinstance(distribution, IntDistribution) else 0.0
+    low, high = distribution.low - half, distribution.high + half
+    return (math.log(low), math.log(high)) if distribution.log else (low, high)

@@ -1,15 +1,14 @@
-"""The values of a trial: what its baseline, its place in a grid or its folder says, and what the sampler draws."""
+"""The values of a trial: what its baseline, a grid, an enqueued point or its folder says, and what is drawn."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import optuna
 
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.distributions import contains, space_to_optuna
 from hybridbatch.search.planned import PlannedTrials, resolve
-from hybridbatch.search.seeded_sampler import SeededSampler
 from hybridbatch.spec.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -30,13 +29,6 @@ class Drawing:
         self._experiment, self._plan = experiment, plan
         self._distributions = space_to_optuna(experiment.search.space)
 
-    def sampler(self) -> SeededSampler:
-        """Return the sampler of the study."""
-        search = self._experiment.search
-        sampler = cast(Any, search.sampler)
-        together = getattr(sampler, "multivariate", True)
-        return SeededSampler(lambda seed: sampler.build(seed, search.space), search.seed, self._distributions, together)
-
     def resolved(self, number: int, params: dict[str, Any]) -> Experiment | UserError:
         """Return the experiment of a trial, or what is wrong with values that the search drew."""
         try:
@@ -55,11 +47,10 @@ class Drawing:
             begun: What its folder says.
         """
         number, trial_id, storage = trial.number, trial._trial_id, study._storage
-        first_of_search = len(self._plan.baselines)
-        if number < first_of_search:
+        if number < len(self._plan.baselines):
             self._record_baseline(study, trial)
             return {}
-        fixed = self._plan.grid[number - first_of_search] if self._plan.grid else begun
+        fixed = begun | self._plan.fixed(number)
         drawn, asked = dict(trial.params), optuna.Trial(study, trial_id)
         for path, distribution in self._distributions.items():
             if path in fixed:

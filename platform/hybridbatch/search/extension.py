@@ -43,7 +43,8 @@ def extend_study(home: HomeFolder, name: str, trials: int | None, changed: Exper
         home: The home folder.
         name: The study.
         trials: Searched trials in all; None: as ``changed`` says, else as before.
-        changed: An experiment that differs from the study's in ``search.trials`` and ``search.space`` alone.
+        changed: An experiment that differs from the study's in ``search.trials`` and ``search.space`` alone, or has no
+            points to try any more, as when they lie outside another space.
 
     Raises:
         UserError: If something else differs, fewer trials are planned than there are, or Optuna could not hold the
@@ -83,7 +84,8 @@ def extend_study(home: HomeFolder, name: str, trials: int | None, changed: Exper
 def _search(experiment: Experiment, trials: int | None, changed: Experiment | None) -> Search:
     search = experiment.search
     if changed is not None:
-        same = changed.model_copy(update={"search": changed.search.model_copy(update={"space": search.space})})
+        kept = {"space": search.space} | ({} if changed.search.enqueue else {"enqueue": search.enqueue})
+        same = changed.model_copy(update={"search": changed.search.model_copy(update=kept)})
         if identity(same) != identity(experiment):
             raise UserError(
                 "the file differs from the study in more than its trials and its space",

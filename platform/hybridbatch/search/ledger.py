@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import TrialState
 
 from hybridbatch.search import attempts
@@ -27,7 +28,8 @@ from hybridbatch.search.drawing import Drawing
 from hybridbatch.search.identity import EXPERIMENT, EXTENSIONS, PLANNED, check_identity, identity
 from hybridbatch.search.ownership import LEASE_SECONDS, Owner, has_lapsed, lease
 from hybridbatch.search.patience import Patience, waits_out
-from hybridbatch.search.planned import planned_trials
+from hybridbatch.search.planned import BASELINE, planned_trials
+from hybridbatch.search.seeded_sampler import sampler_of
 from hybridbatch.search.storage import OutOfReachError, exclusive, open_storage, readable_store_errors
 from hybridbatch.search.timing import Latency, nobody_listens, timed
 from hybridbatch.search.verdicts import RungRecord
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 # Names of user attributes of a trial.
-LEASE, BASELINE, REASON, MEASURES = "lease", "baseline", "reason", "measures"
+LEASE, REASON, MEASURES = "lease", "reason", "measures"
 RENEWER = "hybridbatch-leases"  # name of the thread that renews leases
 _log = logging.getLogger(__name__)
 TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -100,7 +102,7 @@ class Ledger:
             study = optuna.create_study(
                 study_name=self.name,
                 storage=self.storage,
-                sampler=self._drawing.sampler(),
+                sampler=sampler_of(self.experiment.search),
                 pruner=optuna.pruners.NopPruner(),
                 directions=[objective.direction for objective in self.experiment.search.objectives],
                 load_if_exists=True,
@@ -243,6 +245,11 @@ class Ledger:
                 values, state, reason = result.values, TOLD[result.state], result.reason
                 if any(math.isnan(value) for value in values or ()):  # no sampler can learn from it
                     values, state, reason = None, TrialState.FAIL, "an objective has no value on the selection set"
+                excess = {one.name: one.excess(result.selection) for one in self.experiment.search.constraints}
+                if values is not None and any(map(math.isnan, excess.values())):
+                    values, state, reason = None, TrialState.FAIL, "a constraint has no value on the selection set"
+                for name, value in excess.items() if values is not None else ():  # where Optuna's samplers look for it
+                    self.storage.set_trial_system_attr(trial_id, f"{_CONSTRAINTS_KEY}:{name}", value)
                 if reason:
                     self.storage.set_trial_user_attr(trial_id, REASON, reason)
                 measures = {name: one.summary for name, one in result.report.items()}

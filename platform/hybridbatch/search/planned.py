@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.samplers.grid import GridSettings
@@ -13,6 +13,10 @@ from hybridbatch.spec import overrides
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.search_space import AnyDistribution
 
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+BASELINE = "baseline"  # name of the user attribute of an Optuna trial that says which baseline it replicates
 LARGEST_GRID = 100_000  # trials; the ledger is read as a whole before each
 
 
@@ -33,11 +37,19 @@ class PlannedTrials:
         baselines: Trials 0 to B - 1, seed by seed.
         grid: Points of a grid search, trial B first; empty for other samplers.
         total: Trials in all.
+        enqueued: Points that are tried first, trial B first; they may leave paths to the sampler.
     """
 
     baselines: tuple[Baseline, ...]
     grid: tuple[dict[str, Any], ...]
     total: int
+    enqueued: tuple[dict[str, Any], ...] = ()
+
+    def fixed(self, number: int) -> dict[str, Any]:
+        """Return what is known of the values of searched trial ``number`` before it is drawn."""
+        index = number - len(self.baselines)
+        points = self.grid or self.enqueued
+        return points[index] if index < len(points) else {}
 
 
 def planned_trials(experiment: Experiment, trials: int | None = None) -> PlannedTrials:
@@ -48,8 +60,8 @@ def planned_trials(experiment: Experiment, trials: int | None = None) -> Planned
         trials: Searched trials, in place of ``search.trials``.
 
     Raises:
-        UserError: If the number of trials is missing, a grid has a range without a list of values, or is far too
-            large.
+        UserError: If the number of trials is missing or smaller than that of enqueued points, a grid has a range
+            without a list of values, or is far too large.
     """
     search = experiment.search
     baselines = tuple(
@@ -79,7 +91,14 @@ def planned_trials(experiment: Experiment, trials: int | None = None) -> Planned
             seen=f"search.trials: {searched}",
             remedy="name a range under search.space, or several seeds: `training.seed: {choice: [0, 1]}`",
         )
-    return PlannedTrials(baselines, grid, len(baselines) + searched)
+    if len(search.enqueue) > searched:
+        raise UserError(
+            "more points are enqueued than trials are planned, of which they are the first",
+            path="search.enqueue" if trials is None else "--trials",
+            seen=f"{len(search.enqueue)} points, {searched} trials",
+            remedy="plan more trials, or enqueue fewer points",
+        )
+    return PlannedTrials(baselines, grid, len(baselines) + searched, search.enqueue)
 
 
 def _grid(
@@ -101,6 +120,11 @@ def _grid(
             "or take another sampler",
         )
     return tuple(itertools.islice(sampler.points(space), searched))
+
+
+def is_baseline(trial: FrozenTrial) -> bool:
+    """Return whether a trial of the ledger replicates a baseline."""
+    return BASELINE in trial.user_attrs
 
 
 def resolve(experiment: Experiment, plan: PlannedTrials, number: int, params: dict[str, Any]) -> Experiment:

@@ -58,7 +58,8 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
         for number, baseline in enumerate(plan.baselines)
     ]
     known += [
-        {"number": len(known) + index, "baseline": None, "params": dict(point)} for index, point in enumerate(plan.grid)
+        {"number": len(known) + index, "baseline": None, "params": dict(point)}
+        for index, point in enumerate(plan.grid or plan.enqueued)
     ]
     steps = experiment.training.steps
     return Preview(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from optuna.samplers import BaseSampler
 
 from hybridbatch.foundation.seeds import derive_seed
+from hybridbatch.search.distributions import space_to_optuna
+from hybridbatch.spec.experiment import Search
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -15,6 +17,36 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _SEED_BITS = 32  # what numpy's legacy generator, used by Optuna, takes
+
+
+class DrawsTrials(Protocol):
+    """What a registered sampler builds: Optuna's samplers are of this kind."""
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution], /
+    ) -> dict[str, Any]:
+        """Return values drawn together."""
+
+    def sample_independent(self, study: Study, trial: FrozenTrial, path: str, one: BaseDistribution, /) -> Any:
+        """Return a value drawn on its own."""
+
+    def before_trial(self, study: Study, trial: FrozenTrial, /) -> None:
+        """Prepare."""
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: Any, values: Any, /) -> None:
+        """Take note of the outcome."""
+
+
+def sampler_of(search: Search) -> SeededSampler:
+    """Return the sampler of a study."""
+    sampler = cast(Any, search.sampler)
+    return SeededSampler(
+        lambda seed: sampler.build(seed, search.space),
+        search.seed,
+        space_to_optuna(search.space),
+        getattr(sampler, "multivariate", True),
+        getattr(sampler, "one_sequence", False),
+    )
 
 
 class SeededSampler(BaseSampler):
@@ -27,19 +59,23 @@ class SeededSampler(BaseSampler):
         seed: Seed of the study.
         space: The whole search space, so that every trial is drawn from all of it.
         together: Whether the values of a trial are drawn together, by samplers that can; else each on its own.
+        one_sequence: Whether all trials get the seed of the study and are told apart by their numbers alone.
     """
 
     def __init__(
         self,
-        build: Callable[[int], BaseSampler],
+        build: Callable[[int], DrawsTrials],
         seed: int,
         space: dict[str, BaseDistribution],
         together: bool = True,
+        one_sequence: bool = False,
     ) -> None:
         self._build, self._seed, self._space, self._together = build, seed, space, together
+        self._one_sequence = one_sequence
 
-    def _of(self, trial: FrozenTrial) -> BaseSampler:
-        return self._build(derive_seed(self._seed, "sampler", trial.number) % (1 << _SEED_BITS))
+    def _of(self, trial: FrozenTrial) -> DrawsTrials:
+        number = () if self._one_sequence else (trial.number,)
+        return self._build(derive_seed(self._seed, "sampler", *number) % (1 << _SEED_BITS))
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the whole space, or nothing; Optuna would take what all finished trials have in common."""

@@ -80,7 +80,8 @@ def _searched(experiment: Experiment, plan: PlannedTrials) -> Iterator[SettingsT
     if plan.grid:
         yield from _of_grid(experiment, plan, paths)
         return
-    for values in itertools.islice(_ends(experiment, paths), MOST):
+    of_points = ({path: point[path] for path in paths if path in point} for point in plan.enqueued)
+    for values in itertools.chain(of_points, itertools.islice(_ends(experiment, paths), MOST)):
         resolved = _applied(experiment, values)
         if resolved is not None:  # the reader has tried each value by itself: only ends of several ranges may clash
             yield SettingsToCheck(values, resolved)

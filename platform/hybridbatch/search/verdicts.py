@@ -6,16 +6,17 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
+from hybridbatch.search.outcomes import RUNGS, rung_of, rungs_of, written_rungs
 from hybridbatch.search.pareto_order import positions
 from hybridbatch.search.planned import PlannedTrials, resolve
-from hybridbatch.spec.experiment import Experiment
+from hybridbatch.spec.experiment import Experiment, Training, overlap
 from hybridbatch.spec.trial import Rung
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-RUNGS, VERDICTS = "rungs", "verdicts"  # names of user attributes of an Optuna trial
+VERDICTS = "verdicts"  # name of a user attribute of an Optuna trial, as RUNGS is
 
 
 class RungRecord:
@@ -50,47 +51,50 @@ class RungRecord:
         verdicts = dict(trial.user_attrs.get(VERDICTS, {}))
         if str(rung.step) in verdicts:
             return bool(verdicts[str(rung.step)])
-        values = self.record(trial, (rung,))[str(rung.step)]
+        values = self.record(trial, (rung,))[rung.step]
         goes_on = trial.number < len(self._plan.baselines) or self._goes_on(trial, rung.step, values)
         verdicts[str(rung.step)] = goes_on
         self._storage.set_trial_user_attr(trial._trial_id, VERDICTS, verdicts)
         return goes_on
 
-    def record(self, trial: FrozenTrial, rungs: Iterable[Rung]) -> dict[str, list[float]]:
+    def record(self, trial: FrozenTrial, rungs: Iterable[Rung]) -> dict[int, list[float]]:
         """Record the objectives at ``rungs``; return them for all rungs of the trial, by step."""
-        known = self._known(trial)
+        known = rungs_of(trial, len(self._objectives))
         new = {
             rung.step: [rung.summary.get(objective.metric, math.nan) for objective in self._objectives]
             for rung in rungs
-            if str(rung.step) not in known
+            if rung.step not in known
         }
-        values = known | {str(step): measured for step, measured in new.items()}
+        values = known | new
         if len(self._objectives) == 1:  # Optuna's samplers know them for one objective only
             for step, measured in new.items():
                 self._storage.set_trial_intermediate_value(trial._trial_id, step, measured[0])
         if new:  # last: whoever was cut off before this does all of it again
-            written = {step: measured if len(measured) > 1 else measured[0] for step, measured in values.items()}
-            self._storage.set_trial_user_attr(trial._trial_id, RUNGS, written)
+            self._storage.set_trial_user_attr(trial._trial_id, RUNGS, written_rungs(values))
         return values
 
-    def _known(self, trial: FrozenTrial) -> dict[str, list[float]]:
-        """Return the objectives at the rungs of a trial; NaN where an older version wrote the first one alone."""
-        written: dict[str, Any] = trial.user_attrs.get(RUNGS, {})
-        lists = {step: values if isinstance(values, list) else [values] for step, values in written.items()}
-        return {step: values + [math.nan] * (len(self._objectives) - len(values)) for step, values in lists.items()}
-
     def _goes_on(self, trial: FrozenTrial, step: int, values: list[float]) -> bool:
-        training = resolve(self._experiment, self._plan, trial.number, trial.params).training  # which may be searched
         rule, compared = self._rule(trial.number)
-        if rule is None or step >= training.steps or not rule.is_rung(step, training.evaluate_every):
+        if rule is None:
+            return True
+        training = self._training(trial)
+        if step >= training.steps or not rule.is_rung(step, training.evaluate_every):
             return True
         others = [
-            self._known(other)[str(step)]
+            rung_of(other, step, len(self._objectives))
             for other in self._trials()
-            if other.number != trial.number and str(step) in other.user_attrs.get(RUNGS, {}) and compared(other.number)
+            if other.number != trial.number and compared(other.number)
         ]
-        mine, *theirs = self._scores([values, *others])
+        mine, *theirs = self._scores([values, *(one for one in others if one is not None)])
         return bool(rule.goes_on(mine, [score for score in theirs if not math.isnan(score)]))
+
+    def _training(self, trial: FrozenTrial) -> Training:
+        """Return how a searched trial is trained."""
+        space = self._experiment.search.space
+        searched = [path for one in space for path in (one, space[one].complement) if path is not None]
+        if not any(overlap(path, "training") for path in searched):  # as for all trials
+            return self._experiment.training
+        return resolve(self._experiment, self._plan, trial.number, trial.params).training
 
     def _rule(self, number: int) -> tuple[Any, Callable[[int], bool]]:
         """Return the rule for a trial, None without a pruner, and with which others it is compared."""

@@ -8,8 +8,10 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from hybridbatch.foundation.registries import ARMS, BACKBONES, BATCH_KINDS, DATASETS, NEGATIVES, PRUNERS, SAMPLERS
 from hybridbatch.spec.adapters import Lora
+from hybridbatch.spec.constraints import Constraint, each_once
 from hybridbatch.spec.names import NAME_PATTERN
 from hybridbatch.spec.objectives import Direction, objective_directions
+from hybridbatch.spec.points import refuse_outside
 from hybridbatch.spec.resources import Resources, Stores
 from hybridbatch.spec.search_space import KEYS, Choice, IntegerRange, LogUniform, Uniform, distribution_name
 from hybridbatch.spec.settings import ChosenFrom, EachFrom, Settings, rejected, unknown_name
@@ -252,7 +254,11 @@ class Search(Settings):
     Attributes:
         trials: Searched trials; baselines come on top. None with the grid sampler: the whole grid.
         objectives: What is optimised, on the selection set.
+        constraints: Bounds on measures of the selection set; the best trial and the Pareto front are looked for among
+            complete trials that keep to all of them, and samplers that learn go there.
         space: Dotted path of the experiment file -> distribution.
+        enqueue: Points to try first (dotted path -> value), in this order and among the ``trials``; paths that a point
+            leaves out are chosen by the sampler.
         baselines: Named settings (dotted path -> value) that run first, in full, once for each of ``baseline_seeds``.
         baseline_seeds: Seeds of the baselines: their spread is the seed noise.
         sampler: How values are chosen.
@@ -262,7 +268,9 @@ class Search(Settings):
 
     trials: Annotated[int, Field(ge=0)] | None = None
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=3)] = (Objective(metric="map_multi"),)
+    constraints: tuple[Constraint, ...] = ()
     space: dict[str, AnyDistribution] = {}
+    enqueue: tuple[dict[str, Any], ...] = ()
     baselines: dict[str, dict[str, Any]] = {}
     baseline_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     sampler: Annotated[Settings, ChosenFrom(SAMPLERS, "kind")] = Field(
@@ -310,6 +318,15 @@ class Search(Settings):
                     at=f"space.{path if path in self.space else complements[path]}",
                     seen=path,
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _constraints_and_points_are_possible(self) -> Search:
+        each_once(self.constraints)
+        refuse_outside(self.enqueue, self.space, "enqueue")
+        if self.enqueue and isinstance(self.sampler, SAMPLERS.get("grid")):
+            problem = "the grid has every point already, in an order of its own"
+            raise rejected(problem, at="enqueue", remedy="leave enqueue out, or take another sampler")
         return self
 
     @model_validator(mode="after")

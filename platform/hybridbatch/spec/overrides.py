@@ -76,7 +76,7 @@ def with_complements(space: Mapping[str, AnyDistribution], params: Mapping[str, 
 
 
 def refused(experiment: Experiment) -> Iterator[UserError]:
-    """Yield what is wrong with the search space and the baselines: each must be acceptable in its place.
+    """Yield what is wrong with search space, points to try and baselines: each must be acceptable in its place.
 
     The ends of a range are tried beside the other values of the file and, should they not go together with those,
     beside the middles of the other ranges.
@@ -92,6 +92,13 @@ def refused(experiment: Experiment) -> Iterator[UserError]:
             if error:
                 yield _in_search(error, f"search.space.{path}")
                 break
+    for index, point in enumerate(experiment.search.enqueue):
+        rest = {path: middle(one) for path, one in space.items() if path not in point}
+        error = _refusal(experiment, with_complements(space, point))
+        if error and rest and not _refusal(experiment, with_complements(space, {**rest, **point})):
+            error = None
+        if error:
+            yield _in_search(error, f"search.enqueue.{index}")
     for name, values in experiment.search.baselines.items():
         error = _refusal(experiment, values)
         if error:

@@ -201,3 +201,9 @@ class TrialResult(Record):
     started: str
     first_step: str | None = None
     finished: str
+
+    @property
+    def selection(self) -> dict[str, float]:
+        """Measures on the selection set at the step whose weights were kept, else at the last evaluation."""
+        rungs = [rung for rung in self.rungs if rung.step == self.best_step] or list(self.rungs)
+        return dict(rungs[-1].summary) if rungs else {}

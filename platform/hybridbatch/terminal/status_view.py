@@ -12,10 +12,12 @@ from rich.text import Text
 
 from hybridbatch.foundation.errors import HybridBatchError
 from hybridbatch.report.collect import collect
+from hybridbatch.report.export import constraints_json
 from hybridbatch.report.naming import measure_name, measure_text, number
 from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.session import ledger_url, load_study
 from hybridbatch.spec.attempts import interruptions
+from hybridbatch.spec.constraints import Constraint
 from hybridbatch.spec.costs import Cost, cost_of, total
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.terminal.consoles import headline
@@ -24,12 +26,16 @@ from hybridbatch.training.progress import Progress, read_progress
 
 _MOST = 10  # trials whose losses are shown
 
+_BOUND = ("metric", "at_most", "at_least")
+
 
 def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
     """Return how a study stands.
 
     Keys: ``study``, ``trials`` (``complete``, ``pruned``, ``failed``, ``running``, ``waiting``), ``best`` (``number``,
-    ``baseline``, ``params``, ``values`` by objective; null before the first complete trial), ``running`` (``number``,
+    ``baseline``, ``params``, ``values`` by objective; null before the first complete trial that keeps to all
+    constraints), ``constraints`` (``metric``, ``at_most``, ``at_least``, ``kept``: complete trials that keep to it),
+    ``feasible`` (complete trials that keep to all), ``running`` (``number``,
     ``phase``, ``step``, ``steps``), ``interruptions`` (attempts at trials that were interrupted, by cause),
     ``repeated_steps``, ``cost`` (``attempts``, ``steps``, ``repeated_steps``, ``seconds``, ``worker_hours``,
     ``lost_worker_hours``: :class:`~hybridbatch.spec.costs.Cost`), ``costs`` (the same by trial, with its ``number``),
@@ -39,8 +45,8 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
     ledger = Ledger(experiment, ledger_url(experiment, home))
     folder = home.study(study)
     objectives = [objective.metric for objective in experiment.search.objectives]
-    row = collect(folder).best
-    best = row.result if row else None
+    table = collect(folder)
+    best = table.best.result if table.best else None
     known = {trial.number: progress for trial in folder.trials() if (progress := read_progress(trial.progress))}
     in_hands = ledger.running()
     running = [
@@ -66,6 +72,8 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
             "params": best.params,
             "values": dict(zip(objectives, best.values or (), strict=True)),
         },
+        "constraints": constraints_json(table),
+        "feasible": sum(row.feasible for row in table.rows),
         "running": running,
         "interruptions": dict(sum((interruptions(one) for one in attempts), Counter[str]()).most_common()),
         "repeated_steps": whole.repeated_steps,
@@ -117,6 +125,9 @@ def print_status(state: dict[str, Any], console: Console) -> None:
         repeated = f"; {state['repeated_steps']:,} steps done again" if state["repeated_steps"] else ""
         console.print(f"interrupted attempts: {causes}{repeated}")
     _print_cost(state, console)
+    if state["constraints"]:
+        bounds = ", ".join(Constraint(**{key: one[key] for key in _BOUND}).name for one in state["constraints"])
+        console.print(f"{state['feasible']} of {state['trials']['complete']} complete trials keep to {bounds}")
     best = state["best"]
     if best:
         values = ", ".join(
