@@ -11,7 +11,7 @@ import pytest
 
 from hybridbatch.search.assignment import Assignment
 from hybridbatch.search.ledger import Ledger
-from hybridbatch.search.storage import open_storage
+from hybridbatch.search.storage import close_storage, open_storage
 
 TEMPERATURE, RATE = "loss.temperature", "training.learning_rate"
 TWO_PARAMS = {TEMPERATURE: {"log_uniform": [0.02, 0.2]}, RATE: {"log_uniform": [1e-4, 1e-2]}}
@@ -26,7 +26,7 @@ NO_BASELINES: dict[str, Any] = {"search.baselines": {}}
 def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger with its tables and no study: making the tables takes a second."""
     file = tmp_path_factory.mktemp("ledger") / "ledger.db"
-    open_storage(f"sqlite:///{file}").engine.dispose()
+    close_storage(open_storage(f"sqlite:///{file}"))
     return file
 
 
@@ -45,7 +45,8 @@ def twin(empty_ledger: Path, tmp_path: Path) -> str:
 
 def trials_of(url: str, name: str = "small") -> list[optuna.trial.FrozenTrial]:
     """Return what Optuna itself says is in the store."""
-    return optuna.load_study(study_name=name, storage=url).get_trials()
+    storage = open_storage(url) if url.startswith("journal:") else url  # which Optuna knows by no URL
+    return optuna.load_study(study_name=name, storage=storage).get_trials()
 
 
 def take(ledger: Ledger) -> Assignment:
@@ -54,7 +55,9 @@ def take(ledger: Ledger) -> Assignment:
     return given
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def any_url(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["sqlite", "journal", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def any_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A ledger on each kind of store, for what depends on how the store locks."""
+    if request.param == "journal":
+        return f"journal://{tmp_path / 'ledger.log'}"
     return str(request.getfixturevalue("url" if request.param == "sqlite" else "postgresql_url"))

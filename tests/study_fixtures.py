@@ -13,7 +13,7 @@ import pytest
 from tests.command_line import CommandLine
 from tests.small_study import experiment, write_data
 
-from hybridbatch.search.storage import open_storage
+from hybridbatch.search.storage import close_storage, open_storage
 from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder
 from hybridbatch.spec.trial import Rung, TrialResult, TrialSpec
 from hybridbatch.tracking.store import TrackingStore
@@ -59,7 +59,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder whose stores have their tables: making MLflow's takes seconds."""
     home = HomeFolder(tmp_path_factory.mktemp("template") / "home")
-    open_storage(home.ledger_url).engine.dispose()
+    close_storage(open_storage(home.ledger_url))
     TrackingStore(home.tracking_url, home.artifacts).connect().search_experiments()
     return home.path
 

@@ -1,6 +1,6 @@
 """What the ledger costs a trial, from the first to the ten-thousandth, on SQLite and PostgreSQL, in one run.
 
-    python experiments/benchmarks/ledger_overhead.py [--trials 10000] [--postgresql URL] [--json]
+    python experiments/benchmarks/ledger_overhead.py [--trials 10000] [--filled 9900] [--postgresql URL] [--json]
 
 One driver asks and tells trials that do nothing; values are drawn at random, so that no sampler's time is in the
 figures. *ask* is :meth:`hybridbatch.search.ledger.Ledger.next_assignment` (the lock, the trial, its lease and
@@ -10,7 +10,8 @@ before each mark. A row that only calls Optuna's own ``study.ask`` and ``study.t
 beside them: what the ledger adds.
 
 ``--postgresql`` names an empty database, such as ``postgresql+psycopg://user@127.0.0.1/studies``; without it there
-are no rows of PostgreSQL.
+are no rows of PostgreSQL. With ``--filled`` that many finished trials are put into each ledger first, with all that the
+ledger keeps of a trial and without being asked for: the costs at ten thousand trials in minutes, not hours.
 """
 
 from __future__ import annotations
@@ -72,7 +73,28 @@ def outcome(made: Experiment, number: int, params: dict[str, Any], rung: Rung, g
     )
 
 
-def of_ledger(url: str, trials: int) -> Iterator[dict[str, float]]:
+def fill(ledger: Ledger, made: Experiment, count: int) -> None:
+    """Put finished trials into a ledger: copies of its first one, with values of their own."""
+    import optuna
+
+    from hybridbatch.search.distributions import space_to_optuna
+
+    (first,) = ledger.study.get_trials(deepcopy=False)
+    space, step = space_to_optuna(made.search.space), made.training.evaluate_every
+    for number in range(1, count):
+        value = (number * 7919 % 1009) / 1009
+        attributes = {**first.user_attrs, "rungs": {str(step): value}}
+        template = optuna.trial.create_trial(
+            values=[value],
+            params=first.params,
+            distributions=space,
+            user_attrs=attributes,
+            intermediate_values={step: value},
+        )
+        ledger.storage.create_new_trial(ledger.study._study_id, template)
+
+
+def of_ledger(url: str, trials: int, filled: int) -> Iterator[dict[str, float]]:
     """Run a study through the ledger; yield the seconds of each trial."""
     made = experiment(trials, "overhead")
     ledger = Ledger(made, url)
@@ -89,10 +111,12 @@ def of_ledger(url: str, trials: int) -> Iterator[dict[str, float]]:
         ledger.tell(outcome(made, given.number, given.params, rung, bool(goes_on)))
         told = time.perf_counter()
         yield {"ask": asked - start, "report": reported - asked, "tell": told - reported}
+        if filled and given.number == 0:
+            fill(ledger, made, filled)
     ledger.close()
 
 
-def of_optuna(url: str, trials: int) -> Iterator[dict[str, float]]:
+def of_optuna(url: str, trials: int, filled: int) -> Iterator[dict[str, float]]:
     """Run as many trials with Optuna alone; yield the seconds of each."""
     import optuna
 
@@ -103,7 +127,17 @@ def of_optuna(url: str, trials: int) -> Iterator[dict[str, float]]:
     study = optuna.create_study(
         study_name="optuna", storage=open_storage(url), sampler=optuna.samplers.RandomSampler(0)
     )
+    params: dict[str, Any] = {}
     for number in range(trials):
+        if 0 < number < filled:
+            template: dict[str, Any] = {
+                "values": [0.5],
+                "intermediate_values": {1: 0.5},
+                "params": params,
+                "distributions": space,
+            }
+            study.add_trial(optuna.trial.create_trial(**template))
+            continue
         start = time.perf_counter()
         trial = study.ask(space)
         asked = time.perf_counter()
@@ -111,13 +145,16 @@ def of_optuna(url: str, trials: int) -> Iterator[dict[str, float]]:
         reported = time.perf_counter()
         study.tell(trial, (number * 7919 % 1009) / 1009)
         told = time.perf_counter()
+        params = trial.params
         yield {"ask": asked - start, "report": reported - asked, "tell": told - reported}
 
 
-def measured(trials: Iterator[dict[str, float]], progress: str) -> list[dict[str, Any]]:
+def measured(trials: Iterator[dict[str, float]], progress: str, filled: int) -> list[dict[str, Any]]:
     """Return the medians of the last trials before each mark."""
-    rows, window = [], []
-    for number, seconds in enumerate(trials, start=1):
+    rows: list[dict[str, Any]] = []
+    window: list[dict[str, float]] = []
+    for place, seconds in enumerate(trials, start=1):
+        number = place if place == 1 else place + max(0, filled - 1)
         window = [*window[-WINDOW + 1 :], seconds]
         if number in MARKS:
             sums = [one["ask"] + one["tell"] for one in window]
@@ -132,16 +169,19 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=MARKS[-1])
+    parser.add_argument("--filled", type=int, default=0)
     parser.add_argument("--postgresql", metavar="URL")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {}
     for name, run in (("ledger", of_ledger), ("Optuna alone", of_optuna)):
         with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
-            found[f"SQLite, {name}"] = measured(run(f"sqlite:///{folder}/ledger.db", options.trials), f"SQLite, {name}")
+            trials = run(f"sqlite:///{folder}/ledger.db", options.trials, options.filled)
+            found[f"SQLite, {name}"] = measured(trials, f"SQLite, {name}", options.filled)
     if options.postgresql:
         for name, run in (("ledger", of_ledger), ("Optuna alone", of_optuna)):
-            found[f"PostgreSQL, {name}"] = measured(run(options.postgresql, options.trials), f"PostgreSQL, {name}")
+            trials = run(options.postgresql, options.trials, options.filled)
+            found[f"PostgreSQL, {name}"] = measured(trials, f"PostgreSQL, {name}", options.filled)
     if options.json:
         print(json.dumps(found, indent=1))
         return

@@ -6,14 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
-import psutil
 import pytest
+from tests.driver_processes import PATIENCE, command, kill_whole, no_driver_left, start, wait_until  # noqa: F401
 from tests.small_study import write_file
 
 from hybridbatch.spec.folders import HomeFolder
@@ -31,44 +29,7 @@ CHANGES = {
     "search.pruner": {"kind": "asha", "minimum_steps": 50, "reduction": 2},
 }
 PLANNED = 5
-_STARTED: list[subprocess.Popen[str]] = []
-PATIENCE = 180.0  # seconds; on a calm machine a fraction of it is needed
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from hybridbatch.cli import main; main()", *arguments]
-
-
-def start(arguments: list[str], data: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "HYBRIDBATCH_DATA": str(data), "COLUMNS": "200"}
-    environment.pop("RAY_ADDRESS", None)
-    driver = subprocess.Popen(
-        arguments,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,  # a process group of its own, which can be killed whole
-    )
-    _STARTED.append(driver)
-    return driver
-
-
-@pytest.fixture(autouse=True)
-def no_driver_outlives_its_test() -> Iterator[None]:
-    yield
-    while _STARTED:
-        driver = _STARTED.pop()
-        if driver.poll() is None:
-            kill_whole(driver)
-
-
-def wait_until(happened: Callable[[], bool], driver: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not happened():
-        assert driver.poll() is None, f"the driver ended too early: {driver.communicate()[0]}"
-        assert time.monotonic() < end, "nothing happened in time"
-        time.sleep(0.02)
+pytestmark = pytest.mark.usefixtures("no_driver_left")
 
 
 def in_the_middle(home: HomeFolder) -> bool:
@@ -77,19 +38,6 @@ def in_the_middle(home: HomeFolder) -> bool:
     finished = [one for one in trials if one.read_result() is not None]
     running = [one for one in trials if one not in finished and list(one.checkpoints.glob("step-*"))]
     return bool(finished and running)
-
-
-def kill_whole(driver: subprocess.Popen[str]) -> None:
-    """Kill the driver and all it started, at once; Ray's processes leave the group, so the tree is taken as well."""
-    started = psutil.Process(driver.pid).children(recursive=True)
-    os.killpg(driver.pid, signal.SIGKILL)
-    for process in started:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(started, timeout=30)
-    driver.communicate()
 
 
 def results(home: HomeFolder) -> dict[int, tuple[bytes, int]]:

@@ -27,7 +27,7 @@ from hybridbatch.foundation.errors import StoreError, UserError
 from hybridbatch.foundation.registries import PRUNERS
 from hybridbatch.search.identity import identity
 from hybridbatch.search.ledger import Ledger
-from hybridbatch.search.storage import open_storage
+from hybridbatch.search.storage import close_storage, open_storage
 from hybridbatch.spec.experiment import Experiment
 
 
@@ -272,7 +272,7 @@ def test_drivers_that_start_at_once_make_one_store(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as drivers:
         stores = list(drivers.map(open_storage, 4 * [url]))
     for store in stores:
-        store.engine.dispose()
+        close_storage(store)
     assert Ledger(experiment(), url).counts().waiting == 4
 
 

@@ -30,7 +30,7 @@ from hybridbatch.search.ownership import LEASE_SECONDS, Owner, has_lapsed, lease
 from hybridbatch.search.patience import Patience, waits_out
 from hybridbatch.search.planned import BASELINE, planned_trials
 from hybridbatch.search.seeded_sampler import sampler_of
-from hybridbatch.search.storage import OutOfReachError, exclusive, open_storage, readable_store_errors
+from hybridbatch.search.storage import OutOfReachError, close_storage, exclusive, open_storage, readable_store_errors
 from hybridbatch.search.timing import Latency, nobody_listens, timed
 from hybridbatch.search.verdicts import RungRecord
 from hybridbatch.spec.attempts import Attempts, Cause
@@ -379,7 +379,7 @@ class Ledger:
             for number in self.in_hand():
                 self.release(number)
         finally:
-            self._database.engine.dispose()
+            close_storage(self._database)
 
     def _id(self, number: int) -> int:
         return self.storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
     from sqlalchemy import Engine
 
+    from hybridbatch.search.journal import JournalLedger
+
 _KINDS = ("sqlite", "postgresql")
 _BUSY_SECONDS = 60  # how long SQLite waits for another writer
 
@@ -25,18 +27,33 @@ class OutOfReachError(StoreError):
     """A store on a server that cannot be reached now, and may be later."""
 
 
-def open_storage(url: str) -> RDBStorage:
+def open_storage(url: str) -> RDBStorage | JournalLedger:
     """Return the Optuna storage at ``url``, made on first use.
 
     Raises:
-        StoreError: If it cannot be reached, its driver is missing, or it is neither SQLite nor PostgreSQL.
+        StoreError: If it cannot be reached, its driver is missing, or it is of another kind.
     """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return _open_journal(url) if url.startswith("journal:") else _open_database(url)
+
+
+def _open_journal(url: str) -> JournalLedger:
+    from hybridbatch.search.journal import JournalLedger
+
+    try:
+        return JournalLedger(url)
+    except (OSError, ValueError) as error:
+        raise _unreachable(url, error) from error
+
+
+def _open_database(url: str) -> RDBStorage:
     import optuna
     from sqlalchemy import create_engine, event, make_url
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import NullPool
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     sqlite = url.startswith("sqlite:///")
     if sqlite:
         with readable_store_errors(url):
@@ -91,23 +108,39 @@ def _unreachable(url: str, error: BaseException) -> StoreError:
         cause = cause.__cause__
     text = hide_passwords(first_line(cause))
     full = "disk is full" in text or "No space left" in text
-    kind = OutOfReachError if not url.startswith("sqlite:") and not full and postgresql.is_away(error) else StoreError
+    away = url.startswith("postgresql") and not full and postgresql.is_away(error)
+    kind = OutOfReachError if away else StoreError
     return kind(
         "the ledger cannot be written: the disk is full" if full else "the ledger cannot be reached",
         file=hide_passwords(url),
         path="stores.ledger",
         seen=text,
-        allowed="a URL that SQLAlchemy can open, such as sqlite:////folder/ledger.db or postgresql+psycopg://user@host/name",
+        allowed="a URL that SQLAlchemy can open, such as sqlite:////folder/ledger.db or "
+        "postgresql+psycopg://user@host/name, or journal:///folder/ledger.log",
         remedy="free some space, then run `hybridbatch resume`; everything already recorded is kept"
         if full
         else "check the URL, the password and that the server runs; PostgreSQL needs the extra hybridbatch[postgresql]",
     )
 
 
+def close_storage(storage: RDBStorage | JournalLedger) -> None:
+    """Let go of connections."""
+    from optuna.storages import RDBStorage
+
+    if isinstance(storage, RDBStorage):
+        storage.engine.dispose()
+
+
 @contextmanager
-def exclusive(storage: RDBStorage, study: str) -> Iterator[None]:
+def exclusive(storage: RDBStorage | JournalLedger, study: str) -> Iterator[None]:
     """Let one driver at a time decide who gets which trial: across processes, and across machines with PostgreSQL."""
-    with _locked(storage.engine, study, storage):
+    from optuna.storages import RDBStorage
+
+    if isinstance(storage, RDBStorage):
+        lock = _locked(storage.engine, study, storage)
+    else:
+        lock = _file_lock(storage.file, study)
+    with lock:
         yield
 
 
@@ -119,6 +152,12 @@ def _locked(engine: Engine, study: str | None, storage: RDBStorage | None = None
         with postgresql.locked(engine, key, storage):
             yield
         return
-    with open(".".join(filter(None, [engine.url.database, study, "lock"])), "w", encoding="utf-8") as file:
+    with _file_lock(Path(engine.url.database or ""), study):
+        yield
+
+
+@contextmanager
+def _file_lock(store: Path, study: str | None) -> Iterator[None]:
+    with open(".".join(filter(None, [str(store), study, "lock"])), "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # waits in line: who only looked now and then would starve
         yield

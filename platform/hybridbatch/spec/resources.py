@@ -69,7 +69,8 @@ class Stores(Settings):
     """Where ledger, runs and copies are kept; None means embedded in the home folder.
 
     Attributes:
-        ledger: URL of the Optuna storage, such as ``postgresql+psycopg://user:password@host/studies``.
+        ledger: URL of the Optuna storage, such as ``postgresql+psycopg://user:password@host/studies``, or
+            ``journal:///folder/ledger.log``, a plain file of lines.
         tracking: URL of the MLflow store or server, such as ``http://host:5000``.
         archive: URL of a folder that finished trial folders are copied to: ``s3://bucket/path``, ``gs://…``, ``file:///…``.
     """
