@@ -13,11 +13,6 @@ from tests.chaos.local_cluster import DEAD_AFTER, Node
 from tests.chaos.world import World
 from tests.small_disk import leave
 
-WORKER, TRAINABLE, CONTROLLER = (
-    ("ray::RayTrainWorker",),
-    ("ray::WarmTrial", "ray::ResourceTrainable"),
-    ("ray::TrainController",),
-)
 _PATIENCE = 300.0  # seconds until there is something to break
 Fault = Callable[[World, random.Random], str]
 FAULTS: dict[str, Fault] = {}
@@ -43,7 +38,8 @@ def user_stop(world: World, draw: random.Random) -> str:
     return "SIGINT"
 
 
-def _kill_actor(world: World, draw: random.Random, titles: tuple[str, ...]) -> str:
+def _kill_actor(world: World, draw: random.Random, kind: str) -> str:
+    titles = world.actors[kind]
     victims: list[psutil.Process] = []
 
     def found() -> bool:
@@ -60,19 +56,19 @@ def _kill_actor(world: World, draw: random.Random, titles: tuple[str, ...]) -> s
 @fault
 def worker_killed(world: World, draw: random.Random) -> str:
     """Kill a Ray Train worker."""
-    return _kill_actor(world, draw, WORKER)
+    return _kill_actor(world, draw, "worker")
 
 
 @fault
 def trainable_killed(world: World, draw: random.Random) -> str:
     """Kill the actor of a Tune trial."""
-    return _kill_actor(world, draw, TRAINABLE)
+    return _kill_actor(world, draw, "trainable")
 
 
 @fault
 def train_controller_killed(world: World, draw: random.Random) -> str:
     """Kill the controller of a worker group."""
-    return _kill_actor(world, draw, CONTROLLER)
+    return _kill_actor(world, draw, "controller")
 
 
 def _some_node(world: World, draw: random.Random) -> tuple[int, Node]:

@@ -117,7 +117,8 @@ class LocalCluster:
         head = ["--head", f"--port={self.address.rpartition(':')[2]}", "--include-dashboard=false"]
         self.head = Node([*head, *fitted], folder / "head.log")
         self.nodes = [
-            Node([f"--address={self.address}", *fitted], folder / f"node-{number}.log") for number in range(nodes)
+            Node([f"--address={self.address}", f"--node-name=node-{number}", *fitted], folder / f"node-{number}.log")
+            for number in range(nodes)
         ]
 
     @property
@@ -165,6 +166,20 @@ class LocalCluster:
         )
         total, free, groups, nodes = json.loads(done.stdout.splitlines()[-1])
         return {"total": total, "free": free, "groups": groups, "nodes": nodes}
+
+    def drain(self, number: int, seconds: int) -> None:
+        """Give notice that a node (not the head) goes in so many seconds, as a provider of spot machines does."""
+        nodes = self.state()["nodes"]
+        assert isinstance(nodes, list)
+        (identity,) = [identity for identity, name in nodes if name == f"node-{number}"]
+        reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot"]
+        command = ["drain-node", "--address", self.address, "--node-id", identity, *reason]
+        subprocess.run(
+            [sys.executable, "-m", "ray.scripts.scripts", *command, "--deadline-remaining-seconds", str(seconds)],
+            env={**os.environ, **IN_CLUSTER},
+            check=True,
+            capture_output=True,
+        )
 
     def stop(self) -> None:
         """End all nodes."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.chaos.checks import check_everything
 from tests.chaos.faults import FAULTS
 from tests.chaos.storm import storm
 from tests.chaos.world import DISK, World
@@ -31,3 +32,4 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.mark.timeout(3600)  # the storm ends by itself when nothing moves for ten minutes
 def test_every_kind_of_fault_in_one_study_loses_nothing_and_repeats_little(world: World) -> None:
     storm(world, SEED, len(FAULTS))
+    check_everything(world)

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 from tests.chaos.local_cluster import IN_CLUSTER, LocalCluster
@@ -52,6 +52,13 @@ class World:
         trials: Planned trials.
         steps: Steps of each.
     """
+
+    # Titles of the processes of each kind of actor.
+    actors: ClassVar[dict[str, tuple[str, ...]]] = {
+        "worker": ("ray::RayTrainWorker",),
+        "trainable": ("ray::WarmTrial", "ray::ResourceTrainable"),
+        "controller": ("ray::TrainController",),
+    }
 
     def __init__(self, folder: Path, small_disk: Path, trials: int, steps: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,19 +107,19 @@ class World:
             self._driver = self._start_driver()
         return self._driver
 
-    def _start_driver(self) -> subprocess.Popen[bytes]:
+    def driver_command(self) -> list[str]:
+        """Return the command of the next driver."""
         begun = self.home.study("small").experiment.exists()
         arguments = ["resume", "small"] if begun else ["run", str(self.file)]
         options = ["--home", str(self.home.path), "--address", self.cluster.address]
+        return [sys.executable, "-c", "from hybridbatch.cli import main; main()", *arguments, *options]
+
+    def _start_driver(self) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **IN_CLUSTER, "HYBRIDBATCH_DATA": str(self.data), "COLUMNS": "200"}
         environment.update(MLFLOW_HTTP_REQUEST_MAX_RETRIES="2", MLFLOW_HTTP_REQUEST_TIMEOUT="30")
         with (self.folder / "driver.log").open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-c", "from hybridbatch.cli import main; main()", *arguments, *options],
-                env=environment,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
+                self.driver_command(), env=environment, stdout=output, stderr=output, start_new_session=True
             )
 
     def kill_driver(self) -> None:
