@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from tests.command_line import CommandLine
-from tests.ray_head import TOKEN, Head, free_ports, ray_head
+from tests.ray_head import ON_LOOPBACK, TOKEN, Head, free_ports, ray_head
 from tests.small_study import experiment, write_file
 from tests.study_fixtures import Watcher, content, figures
 
+from hybridbatch.cluster.jobs import Address, ClusterJobs
+from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.local import run_local
 from hybridbatch.search.session import StudySession
 from hybridbatch.spec.folders import HomeFolder
@@ -103,17 +106,33 @@ def test_a_submitted_study_is_the_study_it_is_here_and_submitting_again_goes_on(
     assert (over.code, "is over already: succeeded" in over.out) == (0, True)
 
 
+def leaves_by_ctrl_c(arguments: list[str]) -> None:
+    """Check that a client which is told to stop following says that the job goes on."""
+    with client_of(arguments, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline(), "it shows what the job has printed"
+        client.send_signal(signal.SIGINT)
+        said = client.stdout.read()
+        assert client.wait(60) == 130, said
+    assert "goes on without you. Follow it: hybridbatch follow hybridbatch-long-" in said
+
+
+def client_of(arguments: list[str], **options: Any) -> subprocess.Popen[Any]:
+    code = "from hybridbatch.cli import main; main()"
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], **options)
+
+
 def test_a_killed_client_a_second_submission_and_a_stop(
-    head: Head, home: HomeFolder, small_data: Path, tmp_path: Path, command_line: CommandLine
+    head: Head,
+    home: HomeFolder,
+    small_data: Path,
+    tmp_path: Path,
+    command_line: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = write_file(tmp_path, LONG, name="long")
     arguments = ["submit", str(file), "--address", head.url, "--home", str(home.path), "--data", str(small_data)]
-    client = subprocess.Popen(
-        [sys.executable, "-c", "from hybridbatch.cli import main; main()", *arguments],
-        env={**os.environ, "RAY_AUTH_TOKEN": TOKEN},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    client = client_of(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: client.poll() is not None or in_training(home, "long"))
         assert client.poll() is None, "the client follows what runs"
@@ -123,6 +142,11 @@ def test_a_killed_client_a_second_submission_and_a_stop(
     twice = command_line(*arguments)
     words = ("hybridbatch-long-", "hybridbatch stop")
     twice.is_message(f"{head.url} -> long", "has a job on this cluster that is not over", *words)
+    with monkeypatch.context() as faster:  # somebody else submits between a client's look and its own submission
+        faster.setattr(ClusterJobs, "all", lambda jobs: [])
+        with pytest.raises(UserError, match="has a job on this cluster that is not over"):
+            ClusterJobs(Address.parse(head.url)).submit("long", str(home.path), "true", tmp_path)
+    leaves_by_ctrl_c(["follow", "long", "--address", head.url])
     wait_until(lambda: any(True for _ in home.study("long").results()))  # the study goes on
 
     stopped = command_line("stop", "long", "--address", head.url)
@@ -147,7 +171,13 @@ def test_a_driver_on_this_machine_shows_the_token_too(
     file = write_file(tmp_path, {"search.trials": 0}, name="direct")
     arguments = ["run", str(file), "--address", head.address, "--home", str(home.path), "--data", str(small_data)]
     code = "from hybridbatch.cli import main; main()"  # in a process of its own: Ray reads its settings once
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, **ON_LOOPBACK},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert [one.state for one in home.study("direct").results()] == ["complete"]
 

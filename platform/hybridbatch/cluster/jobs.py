@@ -100,8 +100,15 @@ class Address:
 
 
 class _Client(JobSubmissionClient):  # type: ignore[misc]
+    """Ray's client, with a limit on time, and with the token that it is given or none."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self._shown = {"Authorization": f"Bearer {token}"} if token else {}
+        with _unset(*_OVERRIDES):
+            super().__init__(url)
+
     def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-        """Ask with a limit on time, which Ray's own client does not have."""
+        self._headers = dict(self._shown)  # not what Ray itself may have found for a cluster on this machine
         return super()._do_request(method, endpoint, **{"timeout": _TIMEOUT, **options})
 
 
@@ -120,9 +127,8 @@ class ClusterJobs:
     def __init__(self, address: Address, *, no_token: bool = False) -> None:
         self.address = address
         token = token_for(address.host, no_token=no_token)
-        headers = {"Authorization": f"Bearer {token}"} if token else None
-        with self._readable(), _unset(*_OVERRIDES):
-            self._client = _Client(address.url, headers=headers)
+        with self._readable():
+            self._client = _Client(address.url, token)
 
     def all(self) -> list[Job]:
         """Return the jobs of this platform, the newest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import shutil
 import sys
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from hybridbatch.cluster.jobs import Address, ClusterJobs, Job
 from hybridbatch.cluster.tokens import is_loopback
-from hybridbatch.foundation.errors import HybridBatchError, StoreError, UserError, first_line
+from hybridbatch.foundation.errors import StoreError, UserError
 from hybridbatch.foundation.passwords import hide_passwords
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder
@@ -154,6 +155,8 @@ def _what_the_cluster_needs(experiment: Experiment, home: str, data: str | None)
 
 
 def _follow(jobs: ClusterJobs, job: Job, console: Console, no_token: bool) -> int:
+    if job.state == "pending":
+        _print(console, job.message, style="dim")
     try:
         with stopping_cleanly():
             asyncio.run(_show(jobs, job))
@@ -182,27 +185,39 @@ def _failed(job: Job, console: Console) -> int:
     return job.exit_code or 1
 
 
+@dataclass
+class _Printed:
+    """What has been printed of a job's log."""
+
+    characters: int = 0
+
+    async def go_on(self, jobs: ClusterJobs, job: Job) -> None:
+        """Print what follows; a new line to the cluster begins with the first character again."""
+        passed = 0
+        async for text in jobs.lines(job.name):
+            sys.stdout.write(text[max(0, self.characters - passed) :])
+            sys.stdout.flush()
+            passed += len(text)
+            self.characters = max(self.characters, passed)
+
+
 async def _show(jobs: ClusterJobs, job: Job) -> None:
     """Print what a job prints until it ends, also when the line to the cluster breaks in between."""
-    shown, failures = 0, 0
+    printed, failures = _Printed(), 0
     while True:
-        seen = 0  # a new line begins at the beginning
+        with contextlib.suppress(RuntimeError, OSError, aiohttp.ClientError):  # what counts is the job, asked next
+            await printed.go_on(jobs, job)
         try:
-            async for text in jobs.lines(job.name):
-                fresh = text[max(0, shown - seen) :]
-                seen += len(text)
-                shown, failures = max(shown, seen), 0
-                sys.stdout.write(fresh)
-                sys.stdout.flush()
             if jobs.look(job.name).is_over:
                 return
-        except (RuntimeError, OSError, aiohttp.ClientError, HybridBatchError) as error:
+            failures = 0
+        except StoreError as error:
             failures += 1
             if failures > _PATIENCE:
                 raise StoreError(
                     "the cluster does not answer any more; the job may well go on",
                     file=jobs.address.url,
-                    seen=first_line(error),
+                    seen=error.seen,
                     remedy="find out with `hybridbatch status --address`",
                 ) from error
         await asyncio.sleep(_AGAIN_SECONDS if failures else 1)
