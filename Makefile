@@ -1,13 +1,14 @@
 # make demo    installs, runs the quickstart study, prints the comparison and makes its page
 # make test    installs and runs the tests
 # make check   ruff, mypy, import-linter
+# make chaos   breaks everything at random under a study of 60 trials on a cluster of three nodes (as root; half an hour)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check install clean
+.PHONY: demo test check chaos install clean
 
 install: $(INSTALLED)
 
@@ -28,6 +29,9 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.chaos.storm $(CHAOS_OPTIONS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info platform/*.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -50,8 +50,11 @@ class Node:
         log: File for what it prints.
     """
 
+    # Ports that a raylet has to find out it waits fifteen seconds for, which a busy machine may not keep.
+    _PORTS = ("dashboard-agent-grpc", "dashboard-agent-listen", "metrics-export", "runtime-env-agent")
+
     def __init__(self, command: list[str], log: Path) -> None:
-        self._command, self._log = command, log
+        self._command, self._log = [*command, *(f"--{name}-port={free_port()}" for name in self._PORTS)], log
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

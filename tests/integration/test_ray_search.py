@@ -59,7 +59,7 @@ def test_a_worker_that_is_killed_or_hangs_changes_nothing_but_the_time(
         (tmp_path / misfortune).mkdir()
         work[place] = UnfortunateShard(parts[place], misfortune, tmp_path / misfortune)
     told: list[tuple[int, int, int]] = []
-    on_ray = outcome(RayRunner(2, 1, hung_seconds=5).run(work, request, lambda *state: told.append(state)))
+    on_ray = outcome(RayRunner(2, 1, hung_seconds=20).run(work, request, lambda *state: told.append(state)))
     assert on_ray[2] == [1, 2, 2, 1], "a shard is searched again when its worker died, and no other one is"
     assert same(on_ray[0], here[0])
     assert same(on_ray[1], here[1])

@@ -34,6 +34,7 @@ ENVIRONMENT = {
 _log = logging.getLogger(__name__)
 _KNOCK_SECONDS = 10
 _STEADY_SHARE = 0.0001  # of the resource, the least that Ray counts: a driver leaves room for a hundred
+_AUTH_MODE = "RAY_AUTH_MODE"  # Ray reads it when it connects
 _IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for what it runs as a job
 
 
@@ -127,7 +128,12 @@ def connected(logs: Path, address: str | None, *, no_token: bool = False) -> Ite
         UserError: If it is beyond this machine and there is no token, though nobody said ``no_token``.
     """
     where = address or os.environ.get("RAY_ADDRESS")
-    _show_token(where, no_token)  # before Ray is imported, which reads there how to introduce itself
+    with _token_shown(where, no_token), _connected(where, logs):  # Ray reads what to show when it is imported
+        yield
+
+
+@contextmanager
+def _connected(where: str | None, logs: Path) -> Iterator[None]:
     import ray
 
     was_connected = ray.is_initialized()
@@ -170,15 +176,28 @@ def _kept_handler() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def _show_token(address: str | None, no_token: bool) -> None:
+@contextmanager
+def _token_shown(address: str | None, no_token: bool) -> Iterator[None]:
     """Have Ray show the user's token to the cluster at ``address``: to one that is named it does not by itself."""
-    if address in (None, "auto", "local") or _IN_A_JOB in os.environ:  # a job is let in already
+    mode = None
+    if address not in (None, "auto", "local") and _IN_A_JOB not in os.environ:  # a job is let in already
+        host = address.removeprefix("ray://").rpartition(":")[0] or address
+        if token_for(host, no_token=no_token) is not None:
+            mode = os.environ.get(_AUTH_MODE, "token")
+        elif no_token:
+            mode = "disabled"
+    if mode is None:
+        yield
         return
-    host = address.removeprefix("ray://").rpartition(":")[0] or address
-    if token_for(host, no_token=no_token) is not None:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-    elif no_token:
-        os.environ["RAY_AUTH_MODE"] = "disabled"
+    before = os.environ.get(_AUTH_MODE)
+    os.environ[_AUTH_MODE] = mode
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_AUTH_MODE, None)
+        else:
+            os.environ[_AUTH_MODE] = before
 
 
 def _knock(address: str | None) -> None:
