@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
-from tests.servers import free_port
 
 from hybridbatch.cluster.driver import ENVIRONMENT
 
@@ -32,6 +34,7 @@ IN_CLUSTER = {**ENVIRONMENT, **_TOKEN}  # environment of whatever runs in the cl
 DEAD_AFTER = 15.0  # seconds
 _OBJECT_STORE = 100 * 2**20  # bytes a node; what trials exchange through Ray takes kilobytes
 _START_SECONDS = 600
+_COMES_WITHIN = 120.0  # seconds for one node; on a calm machine it is there after ten
 # What the head knows, asked from a process of its own: the test itself connects to nothing.
 _ASK = """
 import json, sys, ray
@@ -54,7 +57,7 @@ class Node:
     _PORTS = ("dashboard-agent-grpc", "dashboard-agent-listen", "metrics-export", "runtime-env-agent")
 
     def __init__(self, command: list[str], log: Path) -> None:
-        self._command, self._log = [*command, *(f"--{name}-port={free_port()}" for name in self._PORTS)], log
+        self._command, self._log = [*command, *(f"--{name}-port={steady_port()}" for name in self._PORTS)], log
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -115,7 +118,7 @@ class LocalCluster:
 
     def __init__(self, folder: Path, nodes: int = 2) -> None:
         folder.mkdir(parents=True)
-        self.folder, self.address = folder, f"127.0.0.1:{free_port()}"
+        self.folder, self.address = folder, f"127.0.0.1:{steady_port()}"
         fitted = ["--node-ip-address=127.0.0.1", "--num-cpus=1", f"--object-store-memory={_OBJECT_STORE}"]
         head = ["--head", f"--port={self.address.rpartition(':')[2]}", "--include-dashboard=false"]
         self.head = Node([*head, *fitted], folder / "head.log")
@@ -133,31 +136,45 @@ class LocalCluster:
         """Start all nodes and wait until they are there."""
         self.head.start()
         self._wait_for_port()
-        for node in self.nodes:
+        for number, node in enumerate(self.nodes, start=1):
             node.start()
-        self.wait_for_nodes()
+            self.wait_for_nodes(number)  # two that start at once take the same names for their sockets
 
     def _wait_for_port(self) -> None:
-        import socket
-
         host, _, port = self.address.rpartition(":")
         for _ in self._patiently():
             with contextlib.suppress(OSError):
                 socket.create_connection((host, int(port)), timeout=1).close()
                 return
 
-    def wait_for_nodes(self) -> None:
-        """Wait until every node is in the cluster, and no dead one is left."""
+    def wait_for_nodes(self, count: int | None = None) -> None:
+        """Wait until the head and ``count`` nodes (None: all) are in the cluster, and no dead one is left.
+
+        Who does not come in time is started anew.
+        """
+        wanted = [f"node-{number}" for number in range(len(self.nodes) if count is None else count)]
+        since = time.monotonic()
         for _ in self._patiently():
             with contextlib.suppress(subprocess.CalledProcessError):
-                if len(self.state()["nodes"]) == len(self.all_nodes):
+                there = {name for _, name in self._living()}
+                missing = [number for number, name in enumerate(wanted) if name not in there]
+                if not missing and len(there) == len(wanted) + 1:
                     return
+                if missing and time.monotonic() - since > _COMES_WITHIN:
+                    self.nodes[missing[0]].kill()
+                    self.nodes[missing[0]].start()
+                    since = time.monotonic()
+
+    def _living(self) -> list[tuple[str, str]]:
+        nodes = self.state()["nodes"]
+        assert isinstance(nodes, list)
+        return nodes
 
     def _patiently(self) -> Iterator[None]:
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end:
             yield
-            time.sleep(0.5)
+            time.sleep(2)  # whoever asks for the state starts a process, which has to be let live
         logs = "\n".join(file.read_text(encoding="utf-8")[-2000:] for file in self.folder.glob("*.log"))
         raise AssertionError(f"the cluster is not complete after {_START_SECONDS} s:\n{logs}")
 
@@ -167,14 +184,13 @@ class LocalCluster:
         done = subprocess.run(
             [sys.executable, "-c", _ASK, self.address], env=environment, check=True, capture_output=True, text=True
         )
-        total, free, groups, nodes = json.loads(done.stdout.splitlines()[-1])
+        (answer,) = [line for line in done.stdout.splitlines() if line.startswith("[{")]  # Ray may print more
+        total, free, groups, nodes = json.loads(answer)
         return {"total": total, "free": free, "groups": groups, "nodes": nodes}
 
     def drain(self, number: int, seconds: int) -> None:
         """Give notice that a node (not the head) goes in so many seconds, as a provider of spot machines does."""
-        nodes = self.state()["nodes"]
-        assert isinstance(nodes, list)
-        (identity,) = [identity for identity, name in nodes if name == f"node-{number}"]
+        (identity,) = [identity for identity, name in self._living() if name == f"node-{number}"]
         reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot"]
         command = ["drain-node", "--address", self.address, "--node-id", identity, *reason]
         subprocess.run(
@@ -192,6 +208,15 @@ class LocalCluster:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     frozen.send_signal(signal.SIGCONT)
             node.kill()
+
+
+def steady_port() -> int:
+    """Return a free port that no system and no worker of Ray gives away by itself."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), closing(socket.socket()) as tried:
+            tried.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def title(process: psutil.Process) -> str:

@@ -68,7 +68,8 @@ def main() -> None:
     parser.add_argument("--stock", action="store_true")
     parser.add_argument("--folder", type=Path, help="where everything is kept for a look afterwards")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that whoever kills this leaves no cluster behind
+    for asked in (signal.SIGTERM, signal.SIGHUP):  # so that whoever kills this leaves no cluster behind
+        signal.signal(asked, signal.default_int_handler)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="storm-"))
     folder.mkdir(parents=True, exist_ok=True)
     print(f"folder {folder}")
