@@ -34,6 +34,8 @@ ENVIRONMENT = {
 _log = logging.getLogger(__name__)
 _KNOCK_SECONDS = 10
 _STEADY_SHARE = 0.0001  # of the resource, the least that Ray counts: a driver leaves room for a hundred
+# The node's address is then 127.0.0.1. Without it a Ray of one's own listens on every interface and asks for no token.
+_ON_LOOPBACK = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 _IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for what it runs as a job
 
 
@@ -128,6 +130,8 @@ def connected(logs: Path, address: str | None, *, no_token: bool = False) -> Ite
     """
     where = address or os.environ.get("RAY_ADDRESS")
     _show_token(where, no_token)  # before Ray is imported, which reads there how to introduce itself
+    if where in (None, "local"):
+        os.environ.setdefault(*_ON_LOOPBACK)  # likewise
     import ray
 
     was_connected = ray.is_initialized()
