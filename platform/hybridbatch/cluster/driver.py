@@ -34,7 +34,7 @@ ENVIRONMENT = {
 _log = logging.getLogger(__name__)
 _KNOCK_SECONDS = 10
 _STEADY_SHARE = 0.0001  # of the resource, the least that Ray counts: a driver leaves room for a hundred
-# The node's address is then 127.0.0.1. Without it a Ray of one's own listens on every interface and asks for no token.
+# The node's address is then 127.0.0.1. Without it a Ray of one's own listens on every interface.
 _ON_LOOPBACK = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 _IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for what it runs as a job
 
