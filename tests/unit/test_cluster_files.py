@@ -132,6 +132,20 @@ def test_the_image_is_built_from_what_is_here_and_does_not_run_as_root() -> None
     assert f"-t hybridbatch:{__version__} " in text
 
 
+def test_what_the_documents_say_to_start_listens_on_loopback() -> None:
+    text = (ROOT / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    (prometheus,) = re.findall(r"^prometheus .*$", text, re.MULTILINE)
+    assert "--web.listen-address=127.0.0.1:9090" in prometheus
+    assert "GF_SERVER_HTTP_ADDR=127.0.0.1" in text.split("grafana server")[0]
+    started = [
+        line
+        for file in sorted(ROOT.glob("docs/**/*.md"))
+        for line in re.findall(r"^(?:ray start|mlflow|optuna-dashboard|mlflow server|python -m http).*$",
+                               file.read_text(encoding="utf-8"), re.MULTILINE)
+    ]  # fmt: skip
+    assert started == [], "whatever is started by hand says where it listens: add it here"
+
+
 def test_the_stores_in_containers_keep_what_they_hold_and_listen_where_they_are_told() -> None:
     made = content(ROOT / "docker" / "compose.yaml")
     services = made["services"]
@@ -141,6 +155,8 @@ def test_the_stores_in_containers_keep_what_they_hold_and_listen_where_they_are_
     ports = [one for service in services.values() for one in service.get("ports", [])]
     assert len(ports) == 3
     assert all(one.startswith("${STORES_HOST:-127.0.0.1}:") for one in ports)
+    commands = json.dumps([[service.get("command"), service.get("entrypoint")] for service in services.values()])
+    assert "PASSWORD" not in commands, "everybody on the machine sees command lines"
     assert all(name in services for service in services.values() for name in service.get("depends_on", {}))
     stores = re.search(r"^#   stores:\n((?:#     .+\n)+)", (ROOT / "docker" / "compose.yaml").read_text("utf-8"), re.M)
     assert stores is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 from hybridbatch import __version__
 from hybridbatch.cli.application import app
 from hybridbatch.foundation.errors import HybridBatchError, readable_disk_errors
+from hybridbatch.foundation.passwords import hide_passwords
 
 for _commands in (
     "studies",
@@ -56,3 +58,6 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except Exception:  # a mistake of ours: the traceback may quote a store's URL
+        typer.echo(hide_passwords(traceback.format_exc()), err=True, nl=False)
+        sys.exit(1)

@@ -36,8 +36,13 @@ def doctor(
     ] = False,
     home: options.Home = None,
     data: options.DataRoot = None,
-    ledger: Annotated[Optional[str], typer.Option(help="URL of an Optuna storage to look at.")] = None,
-    tracking: Annotated[Optional[str], typer.Option(help="URL of an MLflow store to look at.")] = None,
+    ledger: Annotated[
+        Optional[str],
+        typer.Option(envvar="HYBRIDBATCH_LEDGER", help="URL of an Optuna storage to look at."),
+    ] = None,  # the variable: everybody on a machine sees command lines, with the passwords on them
+    tracking: Annotated[
+        Optional[str], typer.Option(envvar="HYBRIDBATCH_TRACKING", help="URL of an MLflow store to look at.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Say what works here, or what is wrong with a study, and how to mend it."""

@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 _KNOCK_SECONDS = 10
 _STEADY_SHARE = 0.0001  # of the resource, the least that Ray counts: a driver leaves room for a hundred
 _AUTH_MODE = "RAY_AUTH_MODE"  # Ray reads it when it connects
+# The node's address is then 127.0.0.1. Without it a Ray of one's own listens on every interface.
+_ON_LOOPBACK = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 _IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for what it runs as a job
 
 
@@ -128,7 +130,9 @@ def connected(logs: Path, address: str | None, *, no_token: bool = False) -> Ite
         UserError: If it is beyond this machine and there is no token, though nobody said ``no_token``.
     """
     where = address or os.environ.get("RAY_ADDRESS")
-    with _token_shown(where, no_token), _connected(where, logs):  # Ray reads what to show when it is imported
+    if where in (None, "local"):
+        os.environ.setdefault(*_ON_LOOPBACK)  # before Ray is imported, which reads there who it is
+    with _token_shown(where, no_token), _connected(where, logs):  # likewise: whether to show a token
         yield
 
 

@@ -123,8 +123,8 @@ def _kept(folder: Path) -> ItemIndex | None:
     """Return the index in ``folder``, None when it is not there or not whole."""
     try:
         languages = tuple(atomic.read_json(folder / "languages.json"))
-        row_IL = np.asarray(np.load(folder / "rows.npy", mmap_mode="r"))
-        masks_I = np.load(folder / "masks.npy")
+        row_IL = np.asarray(np.lib.format.open_memmap(folder / "rows.npy", mode="r"))
+        masks_I = np.array(np.lib.format.open_memmap(folder / "masks.npy", mode="r"))
     except (OSError, ValueError, EOFError):
         return None
     return ItemIndex(languages, row_IL, masks_I) if row_IL.shape == (len(masks_I), len(languages)) else None
@@ -147,7 +147,7 @@ def _write(folder: Path, name: str, rows: Dataset, languages: tuple[str, ...]) -
     row_IL = _allocated(folder / "rows.npy", (len(first_rows), len(languages)), row_type)
     for number in range(1, parts + 1):
         file = folder / f"part-{number}.npy"
-        row_GL = np.load(file)
+        row_GL = np.array(np.lib.format.open_memmap(file, mode="r"))
         row_IL[first_rows.rank(_first_row(row_GL))] = row_GL
         file.unlink()
     row_IL.flush()

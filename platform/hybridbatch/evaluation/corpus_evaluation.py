@@ -136,7 +136,9 @@ def search_corpus(
     start = time.perf_counter()
     task = source.task(location)
     files, encoded, encoding = _encoded(model, task, location.cache, settings, runner, told)
-    questions_QD = np.concatenate([np.load(file.path) for file in files["questions"]]).astype(np.float32)
+    questions_QD = np.concatenate(
+        [np.lib.format.open_memmap(file.path, mode="r") for file in files["questions"]]
+    ).astype(np.float32)
     shards = split(files["passages"], settings.shards)
     check_search(questions_QD, shards[0].dimensions, settings.top)
     for index in settings.indices:  # before the search, which takes long

@@ -68,7 +68,7 @@ def found_or_made(cache: Path, name: str, rows: int, make: Callable[[], Tensor])
     """
     file = cache / "embeddings" / f"{name}.npy"
     try:
-        kept_RD: NDArray[np.float32] = np.load(file, mmap_mode="r")
+        kept_RD: NDArray[np.float32] = np.lib.format.open_memmap(file, mode="r")
     except (OSError, ValueError, EOFError):  # not there, or not whole
         kept_RD = np.empty((0, 0), dtype=np.float32)
     if kept_RD.ndim == 2 and len(kept_RD) == rows and kept_RD.dtype == np.float32:

@@ -200,6 +200,6 @@ def embeddings_at(files: Sequence[EmbeddingFile], index_P: NDArray[np.int64]) ->
         here = slice(*np.searchsorted(index_P, [begins, end]))
         if here.start < here.stop:
             rows = index_P[here] - begins
-            found_PD[here] = np.load(file.path, mmap_mode="r")[rows]
+            found_PD[here] = np.lib.format.open_memmap(file.path, mode="r")[rows]
             _check_finite(found_PD[here], file.path, rows)
     return found_PD

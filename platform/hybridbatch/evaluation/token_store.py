@@ -163,11 +163,11 @@ def _kept(folder: Path, tokenizer: Any) -> TokenStore | None:
     """Return the token store in ``folder``, None when it is not there or not whole."""
     try:
         store = TokenStore(
-            ids=np.load(folder / "ids.npy", mmap_mode="r"),
-            offsets=np.load(folder / "offsets.npy", mmap_mode="r"),
-            text_hashes_R=np.load(folder / "hashes.npy", mmap_mode="r"),
+            ids=np.lib.format.open_memmap(folder / "ids.npy", mode="r"),
+            offsets=np.lib.format.open_memmap(folder / "offsets.npy", mode="r"),
+            text_hashes_R=np.lib.format.open_memmap(folder / "hashes.npy", mode="r"),
             padding_id=int(tokenizer.pad_token_id or 0),
-            language_hashes_R=np.load(folder / _LANGUAGES, mmap_mode="r") if _is_told(tokenizer) else None,
+            language_hashes_R=np.lib.format.open_memmap(folder / _LANGUAGES, mode="r") if _is_told(tokenizer) else None,
         )
     except (OSError, ValueError, EOFError):
         return None

@@ -20,12 +20,13 @@ from hybridbatch.foundation.errors import readable_disk_errors
 _DRAFT = re.compile(r"\..+\.[0-9a-f]{8}(\.\d+)?")  # the number: a folder that was replaced and not yet removed
 
 
-def write_text(path: Path, text: str, durable: bool = True) -> None:
+def write_text(path: Path, text: str, durable: bool = True, private: bool = False) -> None:
     """Write ``text`` to ``path`` so that a reader sees the old content or the new, never a part.
 
-    With ``durable`` it also outlasts a power cut, at the price of a wait for the disk.
+    With ``durable`` it also outlasts a power cut, at the price of a wait for the disk; with ``private`` nobody but its
+    owner can read it, at no moment.
     """
-    with file_written_whole(path, durable=durable) as file:
+    with file_written_whole(path, durable=durable, private=private) as file:
         file.write(text.encode("utf-8"))
 
 
@@ -60,12 +61,13 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def file_written_whole(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+def file_written_whole(path: Path, *, durable: bool = True, private: bool = False) -> Iterator[BinaryIO]:
     """Yield an open draft that becomes ``path``, replacing what is there, when the block ends without an error.
 
     Args:
         path: The file to make; its folder is made too.
         durable: Whether it also outlasts a power cut, at the price of a wait for the disk.
+        private: Whether only its owner may read it.
 
     Raises:
         StoreError: If the disk is full or not writable.
@@ -74,7 +76,7 @@ def file_written_whole(path: Path, *, durable: bool = True) -> Iterator[BinaryIO
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = _draft_of(path)
         try:
-            with open(draft, "wb") as file:
+            with open(draft, "wb", opener=_for_its_owner if private else None) as file:
                 yield file
                 file.flush()
                 if durable:
@@ -157,6 +159,10 @@ def _held(folder: Path) -> Iterator[bool]:
             yield True
     finally:
         os.close(handle)
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _draft_of(path: Path) -> Path:

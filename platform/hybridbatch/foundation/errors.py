@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from hybridbatch.foundation.passwords import hide_passwords
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_OR_FORBIDDEN = (*_FULL, errno.EROFS, errno.EACCES, errno.EPERM)
 _DISK_REFUSES = (*_FULL_OR_FORBIDDEN, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)  # something else stands there
@@ -49,16 +51,18 @@ class HybridBatchError(Exception):
         return _rebuild, (type(self), *fields, self.seen, self.allowed, self.remedy)
 
     def render(self) -> str:
-        """Return the message, one fact a line, in a fixed order."""
+        """Return the message, one fact a line, in a fixed order; passwords of URLs are hidden."""
         place = " -> ".join(str(part) for part in (self.file, self.path) if part)
         lines = [f"{place}: {self.problem}" if place else self.problem]
         if self.seen is not None:
-            lines.append(f"  seen:    {shorten(repr(self.seen))}")
+            lines.append(
+                f"  seen:    {shorten(hide_passwords(repr(self.seen)))}"
+            )  # a part of a URL is not known for one
         if self.allowed:
             lines.append(f"  allowed: {self.allowed}")
         if self.remedy:
             lines.append(f"  mend:    {self.remedy}")
-        return "\n".join(lines)
+        return hide_passwords("\n".join(lines))
 
     def retold(self, *, problem: str | None = None, path: str | None = None) -> Self:
         """Return the same error, of the same kind, with another ``problem`` or ``path`` where one is given."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.passwords import hide_passwords
 from hybridbatch.report.pareto import non_dominated
 from hybridbatch.spec.constraints import Constraint
 from hybridbatch.spec.folders import read_record
@@ -117,7 +118,7 @@ def collect(study: StudyFolder) -> StudyTable:
     """
     if not study.path.exists():
         raise UserError("no study of this name", file=study.path, remedy="`hybridbatch status` lists the studies")
-    experiment: dict[str, Any] = read_record(study.experiment, json.loads) if study.experiment.exists() else {}
+    experiment: dict[str, Any] = _shown(study) if study.experiment.exists() else {}
     rows, unfinished = [], []
     for folder in study.trials():
         result = folder.read_result()
@@ -168,6 +169,12 @@ def _placed(folder: TrialFolder, result: TrialResult, paths: set[str]) -> dict[s
     experiment = read_record(file, json.loads).get("experiment", {}) if file.exists() else {}
     found = {path: result.params.get(path, _look_up(experiment, path)) for path in sorted(paths)}
     return {path: value for path, value in found.items() if value is not None}
+
+
+def _shown(study: StudyFolder) -> dict[str, Any]:
+    """Return the experiment as it may be shown: without the passwords of stores."""
+    shown: dict[str, Any] = read_record(study.experiment, lambda text: json.loads(hide_passwords(text)))
+    return shown
 
 
 def _look_up(experiment: dict[str, Any], path: str) -> Any:

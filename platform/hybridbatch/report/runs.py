@@ -138,7 +138,7 @@ def _parts(piece: str, home: HomeFolder) -> tuple[Part, ...]:
         )
     if named[2] == BEST and all(one.baseline != BEST for one in study.results()):  # a baseline of that name comes first
         return (_trial(study, best_trial(study).number),)
-    return (_trial(study, int(named[2])),) if named[2].isdigit() else _baseline(study, named[2])
+    return (_trial(study, int(named[2])),) if re.fullmatch(r"\d+", named[2], re.ASCII) else _baseline(study, named[2])
 
 
 def _trial(study: StudyFolder, number: int) -> StoredTrial:

@@ -43,7 +43,12 @@ class Archive:
         with self._readable_errors():
             path = self._of(folder)
             self._files.create_dir(path, recursive=True)
-            fs.copy_files(str(folder.path), path, fs.LocalFileSystem(), self._files)
+            files = folder.files()
+            for inner in sorted({file.parent for file in files} - {folder.path}):
+                self._files.create_dir(f"{path}/{inner.relative_to(folder.path).as_posix()}", recursive=True)
+            for file in files:
+                to = f"{path}/{file.relative_to(folder.path).as_posix()}"
+                fs.copy_files(str(file), to, fs.LocalFileSystem(), self._files)
             with self._files.open_output_stream(f"{path}/{_WHOLE}"):
                 pass
 

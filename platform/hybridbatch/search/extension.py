@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from optuna.distributions import check_distribution_compatibility
 
-from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.distributions import to_optuna
 from hybridbatch.search.identity import extended_experiment, identity
@@ -57,7 +56,7 @@ def extend_study(home: HomeFolder, name: str, trials: int | None, changed: Exper
     if known is not None:
         last = validate(known, home.study(name).experiment)
         if identity(last) != identity(experiment):  # killed before the folder was written
-            experiment = last
+            experiment = last.model_copy(update={"stores": experiment.stores})  # which no ledger holds
     new = _search(experiment, trials, changed)
     _check_space(experiment.search, new)
     extended = experiment.model_copy(update={"search": new})
@@ -75,7 +74,7 @@ def extend_study(home: HomeFolder, name: str, trials: int | None, changed: Exper
         ledger.extend(extended)
     finally:
         ledger.close()
-    atomic.write_text(home.study(name).experiment, extended.model_dump_json(indent=1) + "\n")
+    home.study(name).write_experiment(extended)
     old, space = experiment.search.space, new.space
     paths = tuple(sorted(path for path in {*old, *space} if old.get(path) != space.get(path)))
     return Extension(ledger.plan.total, plan.total, paths)

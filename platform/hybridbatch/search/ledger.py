@@ -117,7 +117,7 @@ class Ledger:
 
     def extend(self, extended: Experiment) -> None:
         """Plan more trials, or another space for those to come; from here on the ledger is that of ``extended``."""
-        content = extended.model_dump_json()
+        content = extended.model_dump_json(exclude={"stores"})  # whoever looks into the ledger sees it
         entry = {"at": datetime.now(UTC).isoformat(), "identity": identity(extended), "experiment": content}
         self._extend(extended, entry)
 

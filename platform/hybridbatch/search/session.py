@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.foundation.provenance import provenance
 from hybridbatch.search.archive import Archive
@@ -65,7 +64,7 @@ class StudySession:
         archive = experiment.stores.archive
         self.archive = Archive(archive, self.folder) if archive else None
         self.ledger = Ledger(experiment, ledger_url(experiment, home))
-        atomic.write_text(self.folder.experiment, experiment.model_dump_json(indent=1) + "\n")
+        self.folder.write_experiment(experiment)
         self.store = tracking_store(experiment, home)
         self.writer = TrackingWriter(self.folder, self.store, archive=self.archive.add if self.archive else None)
         self.told_from_folders = self._tell_what_is_finished()

@@ -36,6 +36,8 @@ def open_storage(url: str) -> RDBStorage | JournalLedger:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.disable_default_handler()  # writes passwords
+    optuna.logging.enable_propagation()
     return _open_journal(url) if url.startswith("journal:") else _open_database(url)
 
 
@@ -158,6 +160,6 @@ def _locked(engine: Engine, study: str | None, storage: RDBStorage | None = None
 
 @contextmanager
 def _file_lock(store: Path, study: str | None) -> Iterator[None]:
-    with open(".".join(filter(None, [str(store), study, "lock"])), "w", encoding="utf-8") as file:
+    with open(".".join(filter(None, [str(store), study, "lock"])), "a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # waits in line: who only looked now and then would starve
         yield

@@ -20,7 +20,9 @@ from pydantic import BaseModel, TypeAdapter
 
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import UserError
+from hybridbatch.foundation.passwords import hide_passwords
 from hybridbatch.spec.attempts import Attempts
+from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.names import check_name
 from hybridbatch.spec.trial import CurvePoint, TrialResult, TrialSpec
 
@@ -30,14 +32,21 @@ _ATTEMPTS = TypeAdapter(Attempts)
 T = TypeVar("T")
 
 
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal()
+
+
 def read_record(file: Path, parse: Callable[[str], T]) -> T:
     """Return what ``parse`` makes of the text in ``file``.
 
     Raises:
-        UserError: If the file is not what was written.
+        UserError: If the file is not what was written, or is for somebody else alone.
     """
     try:
         return parse(file.read_text(encoding="utf-8"))
+    except PermissionError as error:
+        remedy = "experiment.json is its owner's alone where a store's URL holds a password: ask whoever runs the study"
+        raise UserError("you may not read this record", file=file, remedy=remedy) from error
     except ValueError as error:  # of pydantic, of json, of a text that is not UTF-8
         raise UserError(
             "this record is damaged",
@@ -95,8 +104,9 @@ class TrialFolder:
         return self.path / "scores" / f"{dataset}.parquet"
 
     def write_spec(self, spec: TrialSpec) -> None:
-        """Write what the trial is to do."""
-        atomic.write_text(self.path / "spec.json", spec.model_dump_json(indent=1) + "\n")
+        """Write what the trial is to do; not where stores are, since copies of the folder go to other places."""
+        text = spec.model_dump_json(indent=1, exclude={"experiment": {"stores"}})
+        atomic.write_text(self.path / "spec.json", text + "\n")
 
     def has_spec(self) -> bool:
         """Return whether the trial was begun."""
@@ -128,7 +138,7 @@ class TrialFolder:
     def newest_step(self) -> int:
         """Return the step of the newest checkpoint, from which the trial would go on; 0 without one."""
         names = (path.name.removeprefix("step-") for path in self.checkpoints.glob("step-*"))
-        return max((int(name) for name in names if name.isdigit()), default=0)
+        return max((int(name) for name in names if _is_number(name)), default=0)
 
     def write_attempts(self, attempts: Attempts) -> None:
         """Write what the ledger knows of the attempts at the trial, when it is finished."""
@@ -138,6 +148,11 @@ class TrialFolder:
         """Return the attempts at a finished trial; none in older folders."""
         file = self.path / "attempts.json"
         return read_record(file, _ATTEMPTS.validate_json) if file.exists() else ()
+
+    def files(self) -> list[Path]:
+        """Return every file of the folder; no links, since what they lead to is not the trial's to be copied."""
+        found = (path for path in self.path.rglob("*") if path.is_file() and not path.is_symlink())
+        return sorted(path for path in found if path.resolve().is_relative_to(self.path.resolve()))
 
     def what_only_a_running_trial_needs(self) -> tuple[Path, ...]:
         """Return where checkpoints and the like lie."""
@@ -173,6 +188,11 @@ class StudyFolder:
         """The experiment as validated, with every default written out."""
         return self.path / "experiment.json"
 
+    def write_experiment(self, experiment: Experiment) -> None:
+        """Write the experiment; for its owner alone where a store's URL holds a password."""
+        text = experiment.model_dump_json(indent=1) + "\n"
+        atomic.write_text(self.experiment, text, private=hide_passwords(text) != text)
+
     def write_data_root(self, root: Path | None) -> None:
         """Remember where the study's data lie, for `resume`; None: in the home folder's own, wherever that is."""
         file = self.path / "data.json"
@@ -194,7 +214,7 @@ class StudyFolder:
         """Yield the folders of all trials that were started, by number."""
         trials = self.path / "trials"
         for path in sorted(trials.iterdir()) if trials.exists() else []:
-            if path.name.isdigit():
+            if _is_number(path.name):
                 yield TrialFolder(path)
 
     def results(self) -> list[TrialResult]:

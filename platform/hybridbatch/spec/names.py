@@ -18,7 +18,7 @@ def check_name(name: str) -> str:
     Raises:
         UserError: If it cannot.
     """
-    if not re.match(NAME_PATTERN, name):
+    if not re.fullmatch(NAME_PATTERN.rstrip("$"), name):  # `$` alone lets a line end follow
         raise UserError(
             "not a name of a study",
             seen=name,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hybridbatch.spec.settings import Settings, rejected
+
+_HIDING_THE_END = re.compile(r"://[^@]*[\s'\"][^@]*@")
 
 WorkerCount = Annotated[int, Field(ge=1, le=1024)]
 
@@ -78,3 +81,11 @@ class Stores(Settings):
     ledger: str | None = None
     tracking: str | None = None
     archive: str | None = None
+
+    @field_validator("ledger", "tracking", "archive")
+    @classmethod
+    def _password_known_for_one(cls, url: str | None) -> str | None:
+        if url and _HIDING_THE_END.search(url):  # where it ends in a message could not be told
+            seen, allowed = "a quote or a space", "%22, %27 or %20 in its place"
+            raise rejected("the password of a URL holds a sign that no URL does", seen=seen, allowed=allowed)
+        return url

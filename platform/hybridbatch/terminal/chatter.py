@@ -10,13 +10,28 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 
 from hybridbatch.foundation.errors import readable_disk_errors
+from hybridbatch.foundation.passwords import hide_passwords
 from hybridbatch.terminal.consoles import plain_console
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class _WithoutPasswords(logging.Formatter):
+    """Hides what libraries say of the URLs that they were given."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide_passwords(super().format(record))
+
+
+def _handler(stream: TextIO) -> logging.Handler:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_WithoutPasswords(_FORMAT))
+    return handler
 
 
 @contextmanager
@@ -32,7 +47,7 @@ def quiet_terminal(log: Path, verbose: bool, on_stderr: bool = False) -> Iterato
     """
     logging.captureWarnings(True)
     if verbose:
-        logging.basicConfig(level=logging.INFO, format=_FORMAT, force=True)
+        logging.basicConfig(level=logging.INFO, handlers=[_handler(sys.stderr)], force=True)
         yield plain_console(stderr=on_stderr)
         return
     warnings.simplefilter("default")
@@ -47,7 +62,7 @@ def quiet_terminal(log: Path, verbose: bool, on_stderr: bool = False) -> Iterato
     saved = [os.dup(descriptor) for descriptor in (1, 2)]
     for descriptor in (1, 2):
         os.dup2(file.fileno(), descriptor)
-    logging.basicConfig(level=logging.INFO, format=_FORMAT, force=True, stream=file)
+    logging.basicConfig(level=logging.INFO, handlers=[_handler(file)], force=True)
     terminal = os.fdopen(os.dup(saved[int(on_stderr)]), "w", encoding="utf-8")
     try:
         yield plain_console(file=terminal)

@@ -66,9 +66,10 @@ def _guarded(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
     except HybridBatchError as error:
-        return Check(name, "failed", error.problem + (f" ({error.seen})" if error.seen else ""), error.remedy)
+        seen = f" ({error.seen})" if error.seen else ""
+        return Check(name, "failed", hide_passwords(error.problem + seen), error.remedy)
     except Exception as error:  # a broken installation may raise anything
-        return Check(name, "failed", f"{type(error).__name__}: {error}")
+        return Check(name, "failed", hide_passwords(f"{type(error).__name__}: {error}"))
 
 
 def _package(package: str) -> Check:

@@ -225,7 +225,7 @@ async def _show(jobs: ClusterJobs, job: Job) -> None:
 
 def _command(verb: str, job: Job, where: Address, no_token: bool) -> str:
     words = ["hybridbatch", verb, job.name, "--address", where.url, *(["--no-token"] if no_token else [])]
-    return shlex.join(words)
+    return hide_passwords(shlex.join(words))
 
 
 def _print(console: Console, text: str, style: str | None = None) -> None:

@@ -11,8 +11,8 @@ from hybridbatch.foundation.errors import UserError
 from hybridbatch.report.collect import BEST, best_trial
 from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder
 
-_NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
-TRIAL_NAME = re.compile(rf"([a-z0-9][a-z0-9_-]{{0,63}})/(\d+|{BEST})")
+_NAMED = re.compile(r"(\w[\w.-]*)=(.+)", re.DOTALL)  # a name becomes a folder's: it is not `..`
+TRIAL_NAME = re.compile(rf"([a-z0-9][a-z0-9_-]{{0,63}})/([0-9]+|{BEST})")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def named_models(models: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for given in models:
         named = None if Path(given).exists() else _NAMED.fullmatch(given)
-        name = named[1] if named else re.sub(r"[^\w.-]", "-", _last_part(given))
+        name = named[1] if named else re.sub(r"^\.+|[^\w.-]", "-", _last_part(given))
         if name in found:
             raise UserError(
                 "two models of one name",

@@ -200,8 +200,7 @@ def _make(folder: StoreFolder, initdb: str, owner: pwd.struct_passwd | None) -> 
         rules.write("host all all samenet scram-sha-256\n")
     file = folder.path / "password"
     file.unlink(missing_ok=True)
-    atomic.write_text(file, password + "\n")
-    file.chmod(0o600)
+    atomic.write_text(file, password + "\n", private=True)
     draft.rename(folder.data)
 
 

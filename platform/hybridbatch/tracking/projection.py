@@ -133,7 +133,8 @@ def _write_artifacts(runs: StudyRuns, run: Run, folder: TrialFolder, upload_mode
 def _collect_artifacts(folder: TrialFolder, result: TrialResult, draft: Path) -> None:
     for name in ("spec.json", "result.json", "curve.json"):
         if (folder.path / name).exists():
-            shutil.copyfile(folder.path / name, draft / name)
+            text = (folder.path / name).read_text(encoding="utf-8")
+            (draft / name).write_text(hide_passwords(text), encoding="utf-8")
     (draft / "packages.txt").write_text(package_lock(result.provenance), encoding="utf-8")
     for dataset, of_set in result.report.items():
         if folder.scores(dataset).exists():
@@ -160,7 +161,8 @@ def _close_parent(runs: StudyRuns, study: StudyFolder) -> None:
     for first in range(0, len(params), 100):
         runs.client.log_batch(parent.info.run_id, params=params[first : first + 100])
     if study.experiment.exists():
-        runs.client.log_artifact(parent.info.run_id, str(study.experiment))
+        text = hide_passwords(study.experiment.read_text(encoding="utf-8"))
+        runs.client.log_text(parent.info.run_id, text, study.experiment.name)
     runs.client.set_terminated(parent.info.run_id, status="FINISHED", end_time=ended)
 
 

@@ -41,6 +41,5 @@ def quiet_mlflow() -> None:
 
 def one_line(error: BaseException) -> str:
     """Return an error as one line that may be shown: its kind and first sentence, without passwords."""
-    text = " ".join(str(error).split()) or "no message"
-    cut = text if len(text) <= 300 else text[:299] + "…"
-    return f"{type(error).__name__}: {hide_passwords(cut)}"
+    text = hide_passwords(" ".join(str(error).split())) or "no message"  # first: a part of a URL is not known for one
+    return f"{type(error).__name__}: {text if len(text) <= 300 else text[:299] + '…'}"

@@ -143,7 +143,7 @@ def _make(folder: Path, model: MiningModel, tokens: TokenisedPairs, filters: Fil
 def _kept(folder: Path, rows: int) -> tuple[NDArray[np.int32], dict[str, dict[str, int]]] | None:
     """Return the table in ``folder``, None when it is not there or not whole."""
     try:
-        items_RK: NDArray[np.int32] = np.load(folder / _ITEMS, mmap_mode="r")
+        items_RK: NDArray[np.int32] = np.lib.format.open_memmap(folder / _ITEMS, mode="r")
         counts: dict[str, dict[str, int]] = atomic.read_json(folder / _COUNTS)["counts"]
     except (OSError, ValueError, EOFError, KeyError):
         return None

@@ -8,10 +8,10 @@ subfolder), pooling, dense layers and normalisation. An encoder written by hybri
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from hybridbatch.backbones.backbone import PoolingName, Widths
 from hybridbatch.foundation import atomic
@@ -48,6 +48,13 @@ class Part(BaseModel):
 
     type: str
     path: str
+
+    @field_validator("path")
+    @classmethod
+    def _inside(cls, path: str) -> str:
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise ValueError("a folder inside the model's own")
+        return path
 
     @property
     def kind(self) -> str:

@@ -57,7 +57,7 @@ def record(target: Path, url: str, checksum: str, size: int, unpacked: dict[str,
     """Record a download; several processes may do so at the same time. For the arguments see :class:`Fetched`."""
     folder = target.parent
     day = datetime.now(UTC).date().isoformat()
-    with open(folder / f"{NAME}.lock", "w", encoding="utf-8") as lock:
+    with open(folder / f"{NAME}.lock", "a", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         entries = _read(folder)
         entries[target.name] = Fetched(url=url, checksum=checksum, size=size, day=day, unpacked=unpacked)
