@@ -8,7 +8,6 @@ trial, so that a trial that reports the same rung again after a restart gets the
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import uuid
 import warnings
@@ -19,7 +18,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import TrialState
 
 from hybridbatch.search import attempts
@@ -31,6 +29,7 @@ from hybridbatch.search.patience import Patience, waits_out
 from hybridbatch.search.planned import BASELINE, planned_trials
 from hybridbatch.search.seeded_sampler import sampler_of
 from hybridbatch.search.storage import OutOfReachError, close_storage, exclusive, open_storage, readable_store_errors
+from hybridbatch.search.telling import TOLD, tell
 from hybridbatch.search.timing import Latency, nobody_listens, timed
 from hybridbatch.search.verdicts import RungRecord
 from hybridbatch.spec.attempts import Attempts, Cause
@@ -42,11 +41,9 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-# Names of user attributes of a trial.
-LEASE, REASON, MEASURES = "lease", "reason", "measures"
+LEASE = "lease"  # name of a user attribute of a trial
 RENEWER = "hybridbatch-leases"  # name of the thread that renews leases
 _log = logging.getLogger(__name__)
-TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 @dataclass
@@ -242,24 +239,7 @@ class Ledger:
                 if trial.state == TrialState.WAITING:  # given back when its result was being written
                     self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
                 self._rungs.record(trial, result.rungs)  # all known, unless the ledger is made anew from the folders
-                values, state, reason = result.values, TOLD[result.state], result.reason
-                if any(math.isnan(value) for value in values or ()):  # no sampler can learn from it
-                    values, state, reason = None, TrialState.FAIL, "an objective has no value on the selection set"
-                excess = {one.name: one.excess(result.selection) for one in self.experiment.search.constraints}
-                if values is not None and any(map(math.isnan, excess.values())):
-                    values, state, reason = None, TrialState.FAIL, "a constraint has no value on the selection set"
-                for name, value in excess.items() if values is not None else ():  # where Optuna's samplers look for it
-                    self.storage.set_trial_system_attr(trial_id, f"{_CONSTRAINTS_KEY}:{name}", value)
-                if reason:
-                    self.storage.set_trial_user_attr(trial_id, REASON, reason)
-                measures = {name: one.summary for name, one in result.report.items()}
-                if measures:
-                    self.storage.set_trial_user_attr(trial_id, MEASURES, measures)
-                # Before the state: a finished trial of Optuna stays as it is.
-                made = attempts.read(trial.user_attrs)
-                ended = attempts.end(made, _cause(result), result.reason, result.steps, result.finished)
-                self._write_attempts(trial_id, ended)
-                self.study.tell(result.number, values, state)
+                tell(self.study, trial, result, self.experiment.search.constraints)
         self._mine.pop(result.number, None)
 
     @timed
@@ -391,7 +371,3 @@ class Ledger:
     def _trials(self) -> list[FrozenTrial]:
         with readable_store_errors(self.url):
             return self.storage.get_all_trials(self.study._study_id, deepcopy=False)
-
-
-def _cause(result: TrialResult) -> Cause:
-    return "error" if result.state == "failed" else "finished"

@@ -10,7 +10,7 @@ from hybridbatch.foundation.registries import ARMS, BACKBONES, BATCH_KINDS, DATA
 from hybridbatch.spec.adapters import Lora
 from hybridbatch.spec.constraints import Constraint, each_once
 from hybridbatch.spec.names import NAME_PATTERN
-from hybridbatch.spec.objectives import Direction, objective_directions
+from hybridbatch.spec.objectives import Objective
 from hybridbatch.spec.points import refuse_outside
 from hybridbatch.spec.resources import Resources, Stores
 from hybridbatch.spec.search_space import KEYS, Choice, IntegerRange, LogUniform, Uniform, distribution_name
@@ -193,45 +193,6 @@ class Training(Settings):
                 remedy = "leave it out, or leave `lora` out"
                 raise rejected(problem, at=name, seen=getattr(self, name), remedy=remedy)
         return self
-
-
-class Objective(Settings):
-    """A measure of the selection set, and which way is better.
-
-    Attributes:
-        metric: The measure.
-        direction: Which way is better; left out, that of the measure: ``maximize`` for ``map_multi``, ``minimize`` for
-            ``rank_distance``. ``own_language_preference`` has none of its own, so that it must be given.
-    """
-
-    metric: str
-    direction: Direction = "maximize"  # for the ledger, which leaves out what stands at this value; see _own_direction
-
-    @model_validator(mode="before")
-    @classmethod
-    def _own_direction(cls, content: Any) -> Any:
-        if isinstance(content, dict) and "direction" not in content:
-            metric = content.get("metric")
-            directions = objective_directions()
-            if isinstance(metric, str) and metric in directions:
-                direction = directions[metric]
-                if direction is None:
-                    raise rejected(
-                        f"{metric} has no better direction of its own",
-                        at="direction",
-                        allowed="maximize or minimize",
-                        remedy="say which way the search is to go, or choose another metric",
-                    )
-                return {**content, "direction": direction}
-        return content
-
-    @field_validator("metric")
-    @classmethod
-    def _known(cls, metric: str) -> str:
-        names = objective_directions()
-        if metric not in names:
-            raise unknown_name("metric", metric, names)
-        return metric
 
 
 AnyDistribution = Annotated[
