@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from hybridbatch.foundation.registries import ARMS, BACKBONES, BATCH_KINDS, DATASETS, NEGATIVES, PRUNERS, SAMPLERS
 from hybridbatch.spec.adapters import Lora
+from hybridbatch.spec.budget import Budget
 from hybridbatch.spec.constraints import Constraint, each_once
 from hybridbatch.spec.names import NAME_PATTERN
 from hybridbatch.spec.objectives import Objective
@@ -225,6 +226,7 @@ class Search(Settings):
         sampler: How values are chosen.
         pruner: How hopeless trials are ended early, by all objectives together; None lets all run.
         seed: Seed of the sampler.
+        budget: What the study may use; when it is spent, no further trial begins.
     """
 
     trials: Annotated[int, Field(ge=0)] | None = None
@@ -239,6 +241,7 @@ class Search(Settings):
     )
     pruner: Annotated[Settings, ChosenFrom(PRUNERS, "kind")] | None = None
     seed: Seed = 0
+    budget: Budget | None = None
 
     @field_validator("objectives")
     @classmethod

@@ -12,6 +12,7 @@ from rich.table import Table
 from hybridbatch.report.naming import counted, number
 from hybridbatch.search.preview import Preview
 from hybridbatch.spec.experiment import Experiment
+from hybridbatch.terminal.budget_view import limits_text
 from hybridbatch.terminal.consoles import headline
 
 
@@ -38,6 +39,8 @@ def print_plan(plan: Preview, experiment: Experiment, console: Console) -> None:
         f"Resources of a trial: {counted(resources['workers'], 'worker')}, {counted(resources['cpus'], 'CPU')}{gpus}; "
         f"on this machine alone {counted(resources['concurrent'], 'trial')} at a time",
     )
+    if plan.budget:
+        console.print(f"Budget: {limits_text(plan.budget)}; when any of it is spent, no further trial begins")
     for statement in plan.leakage:
         console.print(f"Leakage: {statement}")
 

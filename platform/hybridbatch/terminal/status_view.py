@@ -20,6 +20,7 @@ from hybridbatch.spec.attempts import interruptions
 from hybridbatch.spec.constraints import Constraint
 from hybridbatch.spec.costs import Cost, cost_of, total
 from hybridbatch.spec.folders import HomeFolder
+from hybridbatch.terminal.budget_view import budget_state, budget_text, spent_text
 from hybridbatch.terminal.consoles import headline
 from hybridbatch.terminal.next_step import resume_command
 from hybridbatch.training.progress import Progress, read_progress
@@ -38,8 +39,8 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
     ``feasible`` (complete trials that keep to all), ``running`` (``number``,
     ``phase``, ``step``, ``steps``), ``interruptions`` (attempts at trials that were interrupted, by cause),
     ``repeated_steps``, ``cost`` (``attempts``, ``steps``, ``repeated_steps``, ``seconds``, ``worker_hours``,
-    ``lost_worker_hours``: :class:`~hybridbatch.spec.costs.Cost`), ``costs`` (the same by trial, with its ``number``),
-    ``objectives``, ``home``.
+    ``lost_worker_hours``, ``gpu_hours``: :class:`~hybridbatch.spec.costs.Cost`), ``costs`` (the same by trial, with its
+    ``number``), ``budget`` (:func:`~hybridbatch.terminal.budget_view.budget_state`), ``objectives``, ``home``.
     """
     experiment = load_study(home, study)
     ledger = Ledger(experiment, ledger_url(experiment, home))
@@ -55,8 +56,9 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
         if number in in_hands
     ]
     counts, attempts = vars(ledger.counts()), ledger.all_attempts()
+    workers, gpus = experiment.resources.most_workers, experiment.resources.gpus_per_worker
     costs = {
-        number: cost_of(made, experiment.resources.most_workers, *_last_heard(known.get(number), number in in_hands))
+        number: cost_of(made, workers, *_last_heard(known.get(number), number in in_hands), gpus)
         for number, made in enumerate(attempts)
         if made
     }
@@ -79,6 +81,7 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
         "repeated_steps": whole.repeated_steps,
         "cost": whole._asdict(),
         "costs": [{"number": number, **cost._asdict()} for number, cost in costs.items()],
+        "budget": budget_state(ledger),
         "objectives": objectives,
         "home": str(home.path),
     }
@@ -125,6 +128,8 @@ def print_status(state: dict[str, Any], console: Console) -> None:
         repeated = f"; {state['repeated_steps']:,} steps done again" if state["repeated_steps"] else ""
         console.print(f"interrupted attempts: {causes}{repeated}")
     _print_cost(state, console)
+    if state["budget"]:
+        console.print(budget_text(state["budget"]))
     if state["constraints"]:
         bounds = ", ".join(Constraint(**{key: one[key] for key in _BOUND}).name for one in state["constraints"])
         console.print(f"{state['feasible']} of {state['trials']['complete']} complete trials keep to {bounds}")
@@ -135,8 +140,17 @@ def print_status(state: dict[str, Any], console: Console) -> None:
         )
         what = best["baseline"] or "  ".join(f"{path}={number(value)}" for path, value in best["params"].items())
         console.print(f"best: trial {best['number']} ({what}): {values}")
-    if state["trials"]["waiting"] and not state["trials"]["running"]:
-        resume = resume_command(HomeFolder(Path(state["home"])), state["study"])
+    _print_how_to_go_on(state, console)
+
+
+def _print_how_to_go_on(state: dict[str, Any], console: Console) -> None:
+    home = HomeFolder(Path(state["home"]))
+    resume = resume_command(home, state["study"])
+    spent = spent_text(state["budget"], home, state["study"], resume)
+    if spent is not None:
+        console.print(spent, style="yellow", soft_wrap=True)
+    never_begin = state["budget"]["not_begun"] if spent else 0
+    if state["trials"]["waiting"] > never_begin and not state["trials"]["running"]:
         console.print(f"go on with: {resume}", style="yellow", soft_wrap=True)
 
 

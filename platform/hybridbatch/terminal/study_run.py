@@ -14,6 +14,7 @@ from hybridbatch.search.session import StudySession
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.sources import DataLocation
+from hybridbatch.terminal.budget_view import budget_state, budget_text, spent_text
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.consoles import headline
 from hybridbatch.terminal.live_table import LiveTable
@@ -108,7 +109,13 @@ def _closing_words(session: StudySession, console: Console, log: Path, interrupt
             console.print()
     states = ", ".join(f"{count} {state}" for state, count in vars(counts).items() if count)
     _print(console, f"trials: {states}  ·  log: {log}")
-    if interrupted or counts.waiting:
+    budget = budget_state(session.ledger)
+    spent = spent_text(budget, session.home, session.experiment.name, resume)
+    if budget is not None:
+        _print(console, budget_text(budget))
+    if spent is not None:
+        _print(console, spent, style="yellow")
+    if interrupted or counts.waiting > (budget["not_begun"] if budget and spent else 0):
         why = "stopped" if interrupted else "not finished"
         _print(console, f"{why}; nothing is lost. Go on with: {resume}", style="yellow")
     else:
