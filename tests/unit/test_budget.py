@@ -198,7 +198,7 @@ def test_the_commands_say_what_is_spent_and_how_to_go_on(
     assert "not finished" not in said.out
     state = command_line("status", "small", *at_home, "--json").json
     assert state["budget"]["limits"] == {"hours": 1e-7, "worker_hours": 50}
-    assert (state["budget"]["is_spent"], state["budget"]["not_begun"], state["trials"]["complete"]) == (True, 2, 1)
+    assert (state["budget"]["is_spent"], state["not_begun"], state["trials"]["complete"]) == (True, 2, 1)
     assert 0 < state["budget"]["spent"]["hours"] == state["budget"]["spent"]["worker_hours"] < 1
     assert state["budget"]["spent"]["gpu_hours"] == state["cost"]["gpu_hours"] == 0
     shown = command_line("status", "small", *at_home).out
@@ -210,7 +210,7 @@ def test_the_commands_say_what_is_spent_and_how_to_go_on(
     assert said.out.splitlines()[:2] == ["small: 3 trials planned, 3 before", "budget: 5 hours"]
     assert command_line("resume", "small", *at_home, "--local").code == 0
     state = command_line("status", "small", *at_home, "--json").json
-    assert (state["trials"]["complete"], state["budget"]["is_spent"], state["budget"]["not_begun"]) == (3, False, 0)
+    assert (state["trials"]["complete"], state["budget"]["is_spent"], state["not_begun"]) == (3, False, 0)
     free = write_file(tmp_path, changes)
     assert command_line("run", free, "--home", twin_home.path, "--local").code == 0
     values = [[trial.params[TEMPERATURE] for trial in trials_of(one.ledger_url)] for one in (home, twin_home)]

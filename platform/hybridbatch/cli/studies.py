@@ -93,7 +93,7 @@ def extend(
         Optional[Path],
         typer.Option(
             "--file",
-            help="The experiment file with another search.trials, search.budget or search.space, all else equal.",
+            help="The experiment file with another search.trials, budget, stop or space, all else equal.",
         ),
     ] = None,
     home: options.Home = None,
@@ -102,7 +102,7 @@ def extend(
     """Plan more trials for a study, a larger budget, or another space for trials to come; `resume` runs them."""
     from hybridbatch.search.extension import extend_study
     from hybridbatch.spec.reader import read_experiment
-    from hybridbatch.terminal.budget_view import limits_text
+    from hybridbatch.terminal.early_end import limits_text
     from hybridbatch.terminal.next_step import resume_command
 
     if trials is None and file is None:

@@ -1,4 +1,4 @@
-"""More trials for a study, another budget, or another space for trials to come: what is done stays as it is."""
+"""More trials for a study, another budget or end, or another space for trials to come: what is done stays as it is."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ def extend_study(home: HomeFolder, name: str, trials: int | None, changed: Exper
         home: The home folder.
         name: The study.
         trials: Searched trials in all; None: as ``changed`` says, else as before.
-        changed: An experiment that differs from the study's in ``search.trials``, ``search.budget`` and
-            ``search.space`` alone, or has no points to try any more, as when they lie outside another space.
+        changed: An experiment that differs from the study's in ``search.trials``, ``search.budget``,
+            ``search.stop`` and ``search.space`` alone, or has no points to try any more, as when they lie outside
+            another space.
 
     Raises:
         UserError: If something else differs, fewer trials are planned than there are, or Optuna could not hold the
@@ -93,7 +94,7 @@ def _search(experiment: Experiment, trials: int | None, changed: Experiment | No
                 "the file differs from the study in more than its trials and its space",
                 path="search",
                 seen=experiment.name,
-                allowed="another search.trials, search.budget and search.space, all else as it was",
+                allowed="another search.trials, search.budget, search.stop and search.space, all else as it was",
                 remedy="give the changed experiment another name",
             )
         search = changed.search

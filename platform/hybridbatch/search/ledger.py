@@ -28,6 +28,7 @@ from hybridbatch.search.planned import BASELINE, planned_trials
 from hybridbatch.search.renewal import Renewal
 from hybridbatch.search.seeded_sampler import sampler_of
 from hybridbatch.search.spending import spent_by
+from hybridbatch.search.stop_rule import StopRule
 from hybridbatch.search.storage import close_storage, exclusive, open_storage, readable_store_errors
 from hybridbatch.search.telling import TOLD, tell
 from hybridbatch.search.timing import Latency, nobody_listens, timed
@@ -81,6 +82,7 @@ class Ledger:
         self._mine: dict[int, int] = {}
         self.plan = planned_trials(experiment)
         self._drawing = Drawing(experiment, self.plan)
+        self._stop_rule = StopRule(experiment, len(self.plan.baselines))
         self.patience = Patience(url)
         self._renewal = Renewal(self._renew, self.patience)
         self._database = open_storage(url)
@@ -160,7 +162,9 @@ class Ledger:
 
     def _may_begin_no_more(self, trials: list[FrozenTrial]) -> bool:
         budget = self.experiment.search.budget
-        return budget is not None and budget.is_spent(spent_by(trials, self.experiment.resources))
+        if budget is not None and budget.is_spent(spent_by(trials, self.experiment.resources)):
+            return True
+        return self._stop_rule.is_over(self.study, trials)
 
     def _lease(self, call: _Call) -> dict[str, Any]:
         return lease(self.owner) | {"call": call.id}
@@ -338,6 +342,12 @@ class Ledger:
     def spent(self) -> Spent:
         """Return what the study used so far."""
         return spent_by(self._read(), self.experiment.resources)
+
+    @waits_out
+    def stopped(self) -> dict[str, Any] | None:
+        """Return why the search was ended early, None when it was not: :meth:`StopRule.decision`."""
+        with readable_store_errors(self.url):
+            return self._stop_rule.decision(self.study)
 
     def not_begun(self) -> int:
         """Return how many planned trials nobody ever worked on."""

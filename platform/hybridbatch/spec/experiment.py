@@ -17,6 +17,7 @@ from hybridbatch.spec.resources import Resources, Stores
 from hybridbatch.spec.search_space import KEYS, Choice, IntegerRange, LogUniform, Uniform, distribution_name
 from hybridbatch.spec.settings import ChosenFrom, EachFrom, Settings, rejected, unknown_name
 from hybridbatch.spec.sources import SourceSettings
+from hybridbatch.spec.stopping import Stop
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -227,6 +228,7 @@ class Search(Settings):
         pruner: How hopeless trials are ended early, by all objectives together; None lets all run.
         seed: Seed of the sampler.
         budget: What the study may use; when it is spent, no further trial begins.
+        stop: When the search ends early, with one objective; None tries all ``trials``.
     """
 
     trials: Annotated[int, Field(ge=0)] | None = None
@@ -242,6 +244,7 @@ class Search(Settings):
     pruner: Annotated[Settings, ChosenFrom(PRUNERS, "kind")] | None = None
     seed: Seed = 0
     budget: Budget | None = None
+    stop: Stop | None = None
 
     @field_validator("objectives")
     @classmethod
@@ -291,6 +294,16 @@ class Search(Settings):
         if self.enqueue and isinstance(self.sampler, SAMPLERS.get("grid")):
             problem = "the grid has every point already, in an order of its own"
             raise rejected(problem, at="enqueue", remedy="leave enqueue out, or take another sampler")
+        return self
+
+    @model_validator(mode="after")
+    def _something_can_be_gained(self) -> Search:
+        if self.stop is not None and len(self.objectives) > 1:
+            problem = "with several objectives there is no single best value to gain on"
+            remedy = "leave stop out, or take one objective and search.constraints"
+            raise rejected(problem, at="stop", seen=[one.metric for one in self.objectives], remedy=remedy)
+        if self.stop is not None and not self.space:
+            raise rejected("nothing is searched that could end early", at="stop", remedy="leave stop out")
         return self
 
     @model_validator(mode="after")

@@ -12,8 +12,8 @@ from rich.table import Table
 from hybridbatch.report.naming import counted, number
 from hybridbatch.search.preview import Preview
 from hybridbatch.spec.experiment import Experiment
-from hybridbatch.terminal.budget_view import limits_text
 from hybridbatch.terminal.consoles import headline
+from hybridbatch.terminal.early_end import limits_text
 
 
 def print_plan(plan: Preview, experiment: Experiment, console: Console) -> None:
@@ -41,6 +41,11 @@ def print_plan(plan: Preview, experiment: Experiment, console: Console) -> None:
     )
     if plan.budget:
         console.print(f"Budget: {limits_text(plan.budget)}; when any of it is spent, no further trial begins")
+    if plan.stop:
+        console.print(
+            f"The search ends early when, after {plan.stop['minimum_trials']} complete trials, "
+            f"less than {plan.stop['improvement']:g} can still be gained"
+        )
     for statement in plan.leakage:
         console.print(f"Leakage: {statement}")
 

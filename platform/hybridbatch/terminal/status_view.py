@@ -20,8 +20,8 @@ from hybridbatch.spec.attempts import interruptions
 from hybridbatch.spec.constraints import Constraint
 from hybridbatch.spec.costs import Cost, cost_of, total
 from hybridbatch.spec.folders import HomeFolder
-from hybridbatch.terminal.budget_view import budget_state, budget_text, spent_text
 from hybridbatch.terminal.consoles import headline
+from hybridbatch.terminal.early_end import early_end, how_to_go_on, never_begin, spent_text
 from hybridbatch.terminal.next_step import resume_command
 from hybridbatch.training.progress import Progress, read_progress
 
@@ -40,7 +40,8 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
     ``phase``, ``step``, ``steps``), ``interruptions`` (attempts at trials that were interrupted, by cause),
     ``repeated_steps``, ``cost`` (``attempts``, ``steps``, ``repeated_steps``, ``seconds``, ``worker_hours``,
     ``lost_worker_hours``, ``gpu_hours``: :class:`~hybridbatch.spec.costs.Cost`), ``costs`` (the same by trial, with its
-    ``number``), ``budget`` (:func:`~hybridbatch.terminal.budget_view.budget_state`), ``objectives``, ``home``.
+    ``number``), ``not_begun``, ``budget``, ``stopped`` (:func:`~hybridbatch.terminal.early_end.early_end`),
+    ``objectives``, ``home``.
     """
     experiment = load_study(home, study)
     ledger = Ledger(experiment, ledger_url(experiment, home))
@@ -81,7 +82,7 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
         "repeated_steps": whole.repeated_steps,
         "cost": whole._asdict(),
         "costs": [{"number": number, **cost._asdict()} for number, cost in costs.items()],
-        "budget": budget_state(ledger),
+        **early_end(ledger),
         "objectives": objectives,
         "home": str(home.path),
     }
@@ -128,8 +129,8 @@ def print_status(state: dict[str, Any], console: Console) -> None:
         repeated = f"; {state['repeated_steps']:,} steps done again" if state["repeated_steps"] else ""
         console.print(f"interrupted attempts: {causes}{repeated}")
     _print_cost(state, console)
-    if state["budget"]:
-        console.print(budget_text(state["budget"]))
+    if spent := spent_text(state):
+        console.print(spent)
     if state["constraints"]:
         bounds = ", ".join(Constraint(**{key: one[key] for key in _BOUND}).name for one in state["constraints"])
         console.print(f"{state['feasible']} of {state['trials']['complete']} complete trials keep to {bounds}")
@@ -146,11 +147,9 @@ def print_status(state: dict[str, Any], console: Console) -> None:
 def _print_how_to_go_on(state: dict[str, Any], console: Console) -> None:
     home = HomeFolder(Path(state["home"]))
     resume = resume_command(home, state["study"])
-    spent = spent_text(state["budget"], home, state["study"], resume)
-    if spent is not None:
-        console.print(spent, style="yellow", soft_wrap=True)
-    never_begin = state["budget"]["not_begun"] if spent else 0
-    if state["trials"]["waiting"] > never_begin and not state["trials"]["running"]:
+    if held_back := how_to_go_on(state, home, state["study"], resume):
+        console.print(held_back, style="yellow", soft_wrap=True)
+    if state["trials"]["waiting"] > never_begin(state) and not state["trials"]["running"]:
         console.print(f"go on with: {resume}", style="yellow", soft_wrap=True)
 
 

@@ -14,9 +14,9 @@ from hybridbatch.search.session import StudySession
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.sources import DataLocation
-from hybridbatch.terminal.budget_view import budget_state, budget_text, spent_text
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.consoles import headline
+from hybridbatch.terminal.early_end import early_end, how_to_go_on, never_begin, spent_text
 from hybridbatch.terminal.live_table import LiveTable
 from hybridbatch.terminal.next_step import command, resume_command
 from hybridbatch.terminal.plan_view import print_left_out
@@ -109,13 +109,12 @@ def _closing_words(session: StudySession, console: Console, log: Path, interrupt
             console.print()
     states = ", ".join(f"{count} {state}" for state, count in vars(counts).items() if count)
     _print(console, f"trials: {states}  ·  log: {log}")
-    budget = budget_state(session.ledger)
-    spent = spent_text(budget, session.home, session.experiment.name, resume)
-    if budget is not None:
-        _print(console, budget_text(budget))
-    if spent is not None:
-        _print(console, spent, style="yellow")
-    if interrupted or counts.waiting > (budget["not_begun"] if budget and spent else 0):
+    end = early_end(session.ledger)
+    if spent := spent_text(end):
+        _print(console, spent)
+    if held_back := how_to_go_on(end, session.home, session.experiment.name, resume):
+        _print(console, held_back, style="yellow")
+    if interrupted or counts.waiting > never_begin(end):
         why = "stopped" if interrupted else "not finished"
         _print(console, f"{why}; nothing is lost. Go on with: {resume}", style="yellow")
     else:
