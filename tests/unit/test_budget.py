@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.small_study import experiment, result, write_file
 from tests.study_fixtures import Watcher
 
 from hybridbatch.foundation.errors import ExperimentErrors
+from hybridbatch.search.assignment import Begun
 from hybridbatch.search.attempts import ATTEMPTS
 from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.local import run_local
@@ -157,6 +159,29 @@ def test_the_time_after_a_driver_was_lost_is_not_spent(url: str) -> None:
     assert heir.spent().hours == pytest.approx(1, rel=1e-3)
     assert take(heir).number == 1
     assert Ledger(limited, url).give_back(0, None) is False, "in living hands"
+
+
+def test_a_driver_lost_at_once_has_no_attempt_that_ends_before_it_begins(url: str) -> None:
+    limited = experiment({**NO_BASELINES, "search.budget": {"hours": 2}})
+    lost = Ledger(limited, url)
+    take(lost)
+    trial = lost.study.trials[0]
+    entry = {**trial.user_attrs[LEASE], "owner": ELSEWHERE.text, "until": time.time() - 1}
+    lost.storage.set_trial_user_attr(trial._trial_id, LEASE, entry)
+    heir = Ledger(limited, url)
+    take(heir)
+    first, second = heir.attempts_at(0)
+    assert first.ended == first.started <= second.started
+
+
+def test_a_ledger_made_anew_gets_all_trials_back_also_when_they_spent_the_budget(url: str) -> None:
+    ledger = Ledger(experiment({**NO_BASELINES, "search.budget": {"hours": 2}}), url)
+    take(ledger)
+    begun_ago(ledger, 0, 3)
+    assert ledger.next_assignment() is None
+    back = ledger.next_assignment(lambda number: Begun(params={TEMPERATURE: 0.125}, finished=True))
+    assert back is not None
+    assert (back.number, back.params) == (1, {TEMPERATURE: 0.125})
 
 
 def test_four_drivers_at_once_begin_no_trial_too_many(url: str) -> None:

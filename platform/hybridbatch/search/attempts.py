@@ -72,5 +72,14 @@ def end(
     return (*attempts[:-1], attempts[-1].model_copy(update=last))
 
 
+def latest(renewed: datetime, attempts: Attempts) -> str:
+    """Return when the last attempt was alive for certain: when its lease was renewed, or when it began soon after."""
+    return max(_written(renewed), attempts[-1].started, key=datetime.fromisoformat)
+
+
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _written(datetime.now(UTC))
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

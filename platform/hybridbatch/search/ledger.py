@@ -153,14 +153,17 @@ class Ledger:
                 lapsed = trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE), grace)
                 if (lapsed or trial.state == TrialState.WAITING) and trial.number not in self._mine:
                     return self._take(trial, begun, call)
-            if len(trials) >= self.plan.total or self._may_begin_no_more(trials):
+            if len(trials) >= self.plan.total:
+                return None
+            if self._ends_early(trials) and begun(len(trials)).params is None:  # else the ledger was lost: it has begun
                 return None
             # In one go with its mark: when the answer is lost, the trial is known again by it.
             new = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs={LEASE: self._lease(call)})
             trial_id = self.storage.create_new_trial(self.study._study_id, new)
             return self._take(self.storage.get_trial(trial_id), begun, call)
 
-    def _may_begin_no_more(self, trials: list[FrozenTrial]) -> bool:
+    def _ends_early(self, trials: list[FrozenTrial]) -> bool:
+        """Return whether no further trial is to begin though more are planned."""
         budget = self.experiment.search.budget
         if budget is not None and budget.is_spent(spent_by(trials, self.experiment.resources)):
             return True
@@ -385,6 +388,6 @@ class Ledger:
 
 
 def _heard(trial: FrozenTrial) -> str | None:
-    """Return when the driver of a trial was last known to be alive."""
-    renewed = last_renewal(trial.user_attrs.get(LEASE))
-    return renewed.isoformat(timespec="milliseconds") if renewed else None
+    """Return when the driver of a trial was last known to be alive: when it took it, or renewed its lease."""
+    renewed, made = last_renewal(trial.user_attrs.get(LEASE)), attempts.read(trial.user_attrs)
+    return attempts.latest(renewed, made) if renewed and made else None
