@@ -14,7 +14,7 @@ from tests.prometheus_server import promtool  # noqa: F401 - a fixture
 from tests.published_models import published  # noqa: F401 - a fixture
 from tests.servers import mlflow_server  # noqa: F401 - a fixture
 from tests.small_disk import small_disk  # noqa: F401 - a fixture
-from tests.study_fixtures import command_line, empty_home, finished, home, small_data  # noqa: F401 - fixtures
+from tests.study_fixtures import command_line, empty_home, finished, home, small_data, twin_home  # noqa: F401 - fixtures
 from tests.training_fixtures import one_torch_thread, workshop  # noqa: F401 - fixtures
 
 # No test may look for a model hub or send statistics.

@@ -71,6 +71,13 @@ def home(empty_home: Path, tmp_path: Path) -> HomeFolder:
     return HomeFolder(tmp_path / "home")
 
 
+@pytest.fixture
+def twin_home(empty_home: Path, tmp_path: Path) -> HomeFolder:
+    """Another home folder, for the study that nothing happens to."""
+    shutil.copytree(empty_home, tmp_path / "twin_home")
+    return HomeFolder(tmp_path / "twin_home")
+
+
 @pytest.fixture(scope="session")
 def finished(empty_home: Path, small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> HomeFolder:
     """The home folder of a study that ran to its end: complete, failed and pruned trials. Not to be written to."""

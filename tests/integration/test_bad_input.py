@@ -16,9 +16,9 @@ from tests.small_disk import leave
 from tests.small_study import experiment, write_data, write_file
 from tests.study_fixtures import Watcher, content, figures
 
-from hybridbatch.search.ledger import RENEWER
 from hybridbatch.search.local import run_local
 from hybridbatch.search.ownership import Owner
+from hybridbatch.search.renewal import RENEWER
 from hybridbatch.search.session import StudySession
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.trial import Rung

@@ -18,10 +18,11 @@ from hybridbatch.foundation.errors import ConflictError
 from hybridbatch.search.assignment import Counts
 from hybridbatch.search.attempts import ATTEMPTS
 from hybridbatch.search.identity import PLANNED
-from hybridbatch.search.ledger import LEASE, MEASURES, REASON
+from hybridbatch.search.ledger import LEASE
 from hybridbatch.search.local import run_local
 from hybridbatch.search.ownership import Owner, lease
 from hybridbatch.search.session import StudySession
+from hybridbatch.search.telling import MEASURES, REASON
 from hybridbatch.search.verdicts import RUNGS, VERDICTS
 from hybridbatch.spec.folders import HomeFolder, TrialFolder
 from hybridbatch.spec.trial import Rung, TrialResult

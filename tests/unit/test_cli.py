@@ -178,6 +178,7 @@ def test_plan_says_what_would_run_and_starts_nothing(command_line: CommandLine, 
     plan = done.json
     assert set(plan) == {
         "study", "trials", "searched", "train", "tasks", "batches", "training", "resources", "leakage",
+        "budget", "stop",
     }  # fmt: skip
     assert (plan["study"], plan["searched"]) == ("small", 5)
     assert [(trial["number"], trial["baseline"]) for trial in plan["trials"]] == [(0, "mono")]
@@ -227,9 +228,9 @@ def test_status_keys(command_line: CommandLine, finished: HomeFolder) -> None:
     state = command_line("status", "small", "--home", finished.path, "--json").json
     assert set(state) == {
         "study", "trials", "best", "constraints", "feasible", "running", "interruptions", "repeated_steps", "cost",
-        "costs", "objectives", "home",
+        "costs", "not_begun", "budget", "stopped", "objectives", "home",
     }  # fmt: skip
-    figures = {"attempts", "steps", "repeated_steps", "seconds", "worker_hours", "lost_worker_hours"}
+    figures = {"attempts", "steps", "repeated_steps", "seconds", "worker_hours", "lost_worker_hours", "gpu_hours"}
     assert set(state["cost"]) == figures
     assert [set(cost) for cost in state["costs"]] == [{"number", *figures}] * 6
     assert state["cost"]["steps"] == sum(result.steps for result in finished.study("small").results())

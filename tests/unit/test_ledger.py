@@ -230,7 +230,7 @@ def test_a_process_is_known_by_its_namespace_and_not_by_the_clock(
 
 def test_leases_are_renewed_while_the_driver_lives(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ownership, "LEASE_SECONDS", 2.0)
-    monkeypatch.setattr("hybridbatch.search.ledger.LEASE_SECONDS", 0.4)
+    monkeypatch.setattr("hybridbatch.search.renewal.LEASE_SECONDS", 0.4)
     ledger = Ledger(experiment(NO_BASELINES), url)
     take(ledger)
     before = trials_of(url)[0].user_attrs[LEASE]["until"]

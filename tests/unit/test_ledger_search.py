@@ -12,7 +12,7 @@ from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from tests.ledger_fixtures import NO_BASELINES
-from tests.small_study import experiment, rung
+from tests.small_study import experiment, result, rung
 from tests.study_fixtures import Watcher
 
 from hybridbatch.cluster.interruptions import cause_of
@@ -95,6 +95,20 @@ def test_a_trial_whose_workers_have_too_little_memory_again_and_again_is_failed_
     assert faults.first is None
     assert searcher.suggest("b")["number"] == 1, "the study goes on"
     session.close()
+
+
+def test_a_spent_budget_ends_what_was_begun_and_hands_out_nothing_else(home: HomeFolder, small_data: Path) -> None:
+    session = session_of(home, small_data, {"search.trials": 3, "search.budget": {"hours": 1e-7}})
+    searcher = LedgerSearcher(session, Faults())
+    assert searcher.suggest("a")["number"] == 0
+    assert searcher.suggest("b") is None, "what runs may be given back"
+    searcher.on_trial_complete("a")
+    assert searcher.suggest("c")["number"] == 0
+    session.folder.trial(0).write_result(result(0, values=(0.5,)))
+    searcher.on_trial_complete("c")
+    assert searcher.suggest("d") == Searcher.FINISHED
+    session.close()
+    assert (session.counts().complete, session.ledger.not_begun()) == (1, 2)
 
 
 def test_why_workers_ended_is_what_says_most() -> None:

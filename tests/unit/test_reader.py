@@ -10,7 +10,8 @@ from tests.small_study import content
 
 from hybridbatch.foundation.errors import ExperimentErrors, UserError
 from hybridbatch.search.identity import identity
-from hybridbatch.spec.experiment import Experiment, Objective
+from hybridbatch.spec.experiment import Experiment
+from hybridbatch.spec.objectives import Objective
 from hybridbatch.spec.reader import read_content, read_experiment, validate
 
 SMALLEST = """

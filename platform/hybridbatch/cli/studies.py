@@ -91,14 +91,18 @@ def extend(
     trials: Annotated[Optional[int], typer.Option("--trials", min=0, help="Searched trials in all.")] = None,
     file: Annotated[
         Optional[Path],
-        typer.Option("--file", help="The experiment file with another search.space or search.trials, all else equal."),
+        typer.Option(
+            "--file",
+            help="The experiment file with another search.trials, budget, stop or space, all else equal.",
+        ),
     ] = None,
     home: options.Home = None,
     as_json: options.Json = False,
 ) -> None:
-    """Plan more trials for a study, or another space for those to come; `resume` runs them."""
+    """Plan more trials for a study, a larger budget, or another space for trials to come; `resume` runs them."""
     from hybridbatch.search.extension import extend_study
     from hybridbatch.spec.reader import read_experiment
+    from hybridbatch.terminal.early_end import limits_text
     from hybridbatch.terminal.next_step import resume_command
 
     if trials is None and file is None:
@@ -113,6 +117,8 @@ def extend(
     console().print(f"{study}: {done.after} trials planned, {done.before} before", soft_wrap=True)
     if done.paths:
         console().print(f"trials to come are drawn anew for {', '.join(done.paths)}", soft_wrap=True)
+    if done.budget:
+        console().print(f"budget: {limits_text(done.budget)}", soft_wrap=True)
     console().print(f"go on with: {resume_command(folder, study)}", soft_wrap=True)
 
 

@@ -27,7 +27,13 @@ def written(attempts: Attempts) -> list[dict[str, Any]]:
 
 
 def begin(
-    attempts: Attempts, owner: Owner, first_step: int, reached: int | None, workers: int | None = None
+    attempts: Attempts,
+    owner: Owner,
+    first_step: int,
+    reached: int | None,
+    workers: int | None = None,
+    gpus_per_worker: float | None = None,
+    heard: str | None = None,
 ) -> Attempts:
     """Return ``attempts`` with one more that begins now.
 
@@ -39,11 +45,13 @@ def begin(
         first_step: Step of the checkpoint that it goes on from.
         reached: The last step that the attempt before is known to have done.
         workers: How many work on it.
+        gpus_per_worker: GPUs that each of them has.
+        heard: When that driver was last heard of, ISO 8601 time in UTC; None: now.
     """
-    return (
-        *end(attempts, "driver_lost", None, reached),
-        Attempt(owner=owner.text, started=_now(), first_step=first_step, workers=workers),
+    new = Attempt(
+        owner=owner.text, started=_now(), first_step=first_step, workers=workers, gpus_per_worker=gpus_per_worker
     )
+    return (*end(attempts, "driver_lost", None, reached, heard), new)
 
 
 def end(
@@ -64,5 +72,14 @@ def end(
     return (*attempts[:-1], attempts[-1].model_copy(update=last))
 
 
+def latest(renewed: datetime, attempts: Attempts) -> str:
+    """Return when the last attempt was alive for certain: when its lease was renewed, or when it began soon after."""
+    return max(_written(renewed), attempts[-1].started, key=datetime.fromisoformat)
+
+
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _written(datetime.now(UTC))
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

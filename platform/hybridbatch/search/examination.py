@@ -12,9 +12,10 @@ from optuna.trial import FrozenTrial, TrialState
 from hybridbatch.foundation import atomic
 from hybridbatch.foundation.errors import HybridBatchError, UserError
 from hybridbatch.search.archive import Archive
-from hybridbatch.search.ledger import LEASE, TOLD, Ledger
-from hybridbatch.search.ownership import Owner, has_lapsed
+from hybridbatch.search.ledger import Ledger
+from hybridbatch.search.ownership import LEASE, Owner, has_lapsed
 from hybridbatch.search.session import last_step, ledger_url, tell_from_folder, tracking_store
+from hybridbatch.search.telling import TOLD
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder
 from hybridbatch.spec.trial import TrialResult

@@ -1,4 +1,4 @@
-"""More trials for a study, or another space for those to come: what is done stays as it is."""
+"""More trials for a study, another budget or end, or another space for trials to come: what is done stays as it is."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ class Extension:
         before: Trials that were planned.
         after: Trials that are planned now.
         paths: Searched paths that are new, gone or have another range.
+        budget: The limits that hold now, by name; none without a budget.
     """
 
     before: int
     after: int
     paths: tuple[str, ...]
+    budget: dict[str, float]
 
 
 def extend_study(home: HomeFolder, name: str, trials: int | None, changed: Experiment | None) -> Extension:
@@ -42,8 +44,9 @@ def extend_study(home: HomeFolder, name: str, trials: int | None, changed: Exper
         home: The home folder.
         name: The study.
         trials: Searched trials in all; None: as ``changed`` says, else as before.
-        changed: An experiment that differs from the study's in ``search.trials`` and ``search.space`` alone, or has no
-            points to try any more, as when they lie outside another space.
+        changed: An experiment that differs from the study's in ``search.trials``, ``search.budget``,
+            ``search.stop`` and ``search.space`` alone, or has no points to try any more, as when they lie outside
+            another space.
 
     Raises:
         UserError: If something else differs, fewer trials are planned than there are, or Optuna could not hold the
@@ -77,7 +80,7 @@ def extend_study(home: HomeFolder, name: str, trials: int | None, changed: Exper
     home.study(name).write_experiment(extended)
     old, space = experiment.search.space, new.space
     paths = tuple(sorted(path for path in {*old, *space} if old.get(path) != space.get(path)))
-    return Extension(ledger.plan.total, plan.total, paths)
+    return Extension(ledger.plan.total, plan.total, paths, new.budget.limits if new.budget else {})
 
 
 def _search(experiment: Experiment, trials: int | None, changed: Experiment | None) -> Search:
@@ -90,7 +93,7 @@ def _search(experiment: Experiment, trials: int | None, changed: Experiment | No
                 "the file differs from the study in more than its trials and its space",
                 path="search",
                 seen=experiment.name,
-                allowed="another search.trials and another search.space, all else as it was",
+                allowed="another search.trials, search.budget, search.stop and search.space, all else as it was",
                 remedy="give the changed experiment another name",
             )
         search = changed.search

@@ -17,10 +17,12 @@ EXPERIMENT, PLANNED, EXTENSIONS = "experiment", "planned", "extensions"
 
 
 def identity(experiment: Experiment) -> str:
-    """Return the fingerprint of what makes an experiment this one: all but trials, resources and stores."""
+    """Return the fingerprint of what makes an experiment this one: all but its size, its end, resources and stores."""
     # Without defaults: a newer version that knows one more key does not make it another experiment.
     content = experiment.model_dump(
-        mode="json", exclude={"resources": True, "stores": True, "search": {"trials"}}, exclude_defaults=True
+        mode="json",
+        exclude={"resources": True, "stores": True, "search": {"trials", "budget", "stop"}},
+        exclude_defaults=True,
     )
     data = experiment.data
     names = [source.dataset for source in (*data.train, data.selection, *data.report)]  # a default of each one's class
@@ -42,7 +44,7 @@ def check_identity(study: optuna.Study, experiment: Experiment) -> None:
             "a study of this name exists with another experiment",
             path="name",
             seen=experiment.name,
-            allowed="one experiment per study; only trials, resources and stores may change",
+            allowed="one experiment per study; only trials, budget, stop, resources and stores may change",
             remedy="give the changed experiment another name, or use another --home; `hybridbatch extend` changes "
             "the space of trials to come (and ends its work when it was killed in the middle)",
         )

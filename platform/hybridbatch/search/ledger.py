@@ -7,9 +7,6 @@ trial, so that a trial that reports the same rung again after a restart gets the
 
 from __future__ import annotations
 
-import logging
-import math
-import threading
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -19,21 +16,25 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import TrialState
 
 from hybridbatch.search import attempts
 from hybridbatch.search.assignment import Assignment, Begun, Counts
 from hybridbatch.search.drawing import Drawing
 from hybridbatch.search.identity import EXPERIMENT, EXTENSIONS, PLANNED, check_identity, identity
-from hybridbatch.search.ownership import LEASE_SECONDS, Owner, has_lapsed, lease
+from hybridbatch.search.ownership import LEASE, Owner, has_lapsed, last_renewal, lease
 from hybridbatch.search.patience import Patience, waits_out
 from hybridbatch.search.planned import BASELINE, planned_trials
+from hybridbatch.search.renewal import Renewal
 from hybridbatch.search.seeded_sampler import sampler_of
-from hybridbatch.search.storage import OutOfReachError, close_storage, exclusive, open_storage, readable_store_errors
+from hybridbatch.search.spending import spent_by
+from hybridbatch.search.stop_rule import StopRule
+from hybridbatch.search.storage import close_storage, exclusive, open_storage, readable_store_errors
+from hybridbatch.search.telling import TOLD, tell
 from hybridbatch.search.timing import Latency, nobody_listens, timed
 from hybridbatch.search.verdicts import RungRecord
 from hybridbatch.spec.attempts import Attempts, Cause
+from hybridbatch.spec.budget import Spent
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.trial import Rung, TrialResult
 
@@ -41,12 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from optuna.trial import FrozenTrial
-
-# Names of user attributes of a trial.
-LEASE, REASON, MEASURES = "lease", "reason", "measures"
-RENEWER = "hybridbatch-leases"  # name of the thread that renews leases
-_log = logging.getLogger(__name__)
-TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 @dataclass
@@ -71,6 +66,7 @@ class Ledger:
     Attributes:
         latency: Is told how long each call took.
         workers: How many work on a trial, as its attempts say; of an elastic one the most.
+        gpus_per_worker: GPUs that each of them has.
 
     Raises:
         StoreError: If the storage cannot be reached; it is not waited for before it was there once.
@@ -82,11 +78,13 @@ class Ledger:
         self.name = experiment.name
         self.latency: Latency = nobody_listens
         self.workers = experiment.resources.most_workers
+        self.gpus_per_worker = experiment.resources.gpus_per_worker
         self._mine: dict[int, int] = {}
-        self._renewal = threading.Event()
         self.plan = planned_trials(experiment)
         self._drawing = Drawing(experiment, self.plan)
+        self._stop_rule = StopRule(experiment, len(self.plan.baselines))
         self.patience = Patience(url)
+        self._renewal = Renewal(self._renew, self.patience)
         self._database = open_storage(url)
         self.storage = optuna.storages.get_storage(self._database)  # as Optuna's study would: with a cache
         self._rungs = RungRecord(experiment, self.plan, self.storage, self._trials)
@@ -157,17 +155,26 @@ class Ledger:
                     return self._take(trial, begun, call)
             if len(trials) >= self.plan.total:
                 return None
+            if self._ends_early(trials) and begun(len(trials)).params is None:  # else the ledger was lost: it has begun
+                return None
             # In one go with its mark: when the answer is lost, the trial is known again by it.
             new = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs={LEASE: self._lease(call)})
             trial_id = self.storage.create_new_trial(self.study._study_id, new)
             return self._take(self.storage.get_trial(trial_id), begun, call)
+
+    def _ends_early(self, trials: list[FrozenTrial]) -> bool:
+        """Return whether no further trial is to begin though more are planned."""
+        budget = self.experiment.search.budget
+        if budget is not None and budget.is_spent(spent_by(trials, self.experiment.resources)):
+            return True
+        return self._stop_rule.is_over(self.study, trials)
 
     def _lease(self, call: _Call) -> dict[str, Any]:
         return lease(self.owner) | {"call": call.id}
 
     def _take(self, trial: FrozenTrial, begun: Callable[[int], Begun], call: _Call) -> Assignment:
         """Take a trial into this driver's hands."""
-        number, trial_id = trial.number, trial._trial_id
+        number, trial_id, heard = trial.number, trial._trial_id, _heard(trial)
         before = begun(number)
         if trial.state == TrialState.WAITING:
             self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
@@ -175,8 +182,7 @@ class Ledger:
         if call.attempts is None:
             call.attempts = attempts.read(trial.user_attrs) or before.attempts
             if not before.finished:
-                begun_at, reached = before.resumes_at, before.reached
-                call.attempts = attempts.begin(call.attempts, self.owner, begun_at, reached, self.workers)
+                call.attempts = self._begun(call.attempts, before.resumes_at, before.reached, heard)
         self._write_attempts(trial_id, call.attempts)
         baseline = None
         if number < len(self.plan.baselines):
@@ -217,7 +223,7 @@ class Ledger:
                 return False
             if call.attempts is None:
                 ended = attempts.end(attempts.read(trial.user_attrs), cause, detail, begun.reached)
-                call.attempts = attempts.begin(ended, self.owner, begun.resumes_at, None, self.workers)
+                call.attempts = self._begun(ended, begun.resumes_at, None)
             self._write_attempts(trial._trial_id, call.attempts)
             return True
 
@@ -227,6 +233,9 @@ class Ledger:
         """Return all attempts at a trial."""
         with readable_store_errors(self.url):
             return attempts.read(self.storage.get_trial(self._id(number)).user_attrs)
+
+    def _begun(self, made: Attempts, first_step: int, reached: int | None, heard: str | None = None) -> Attempts:
+        return attempts.begin(made, self.owner, first_step, reached, self.workers, self.gpus_per_worker, heard)
 
     def _write_attempts(self, trial_id: int, made: Attempts) -> None:
         self.storage.set_trial_user_attr(trial_id, attempts.ATTEMPTS, attempts.written(made))
@@ -242,24 +251,7 @@ class Ledger:
                 if trial.state == TrialState.WAITING:  # given back when its result was being written
                     self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
                 self._rungs.record(trial, result.rungs)  # all known, unless the ledger is made anew from the folders
-                values, state, reason = result.values, TOLD[result.state], result.reason
-                if any(math.isnan(value) for value in values or ()):  # no sampler can learn from it
-                    values, state, reason = None, TrialState.FAIL, "an objective has no value on the selection set"
-                excess = {one.name: one.excess(result.selection) for one in self.experiment.search.constraints}
-                if values is not None and any(map(math.isnan, excess.values())):
-                    values, state, reason = None, TrialState.FAIL, "a constraint has no value on the selection set"
-                for name, value in excess.items() if values is not None else ():  # where Optuna's samplers look for it
-                    self.storage.set_trial_system_attr(trial_id, f"{_CONSTRAINTS_KEY}:{name}", value)
-                if reason:
-                    self.storage.set_trial_user_attr(trial_id, REASON, reason)
-                measures = {name: one.summary for name, one in result.report.items()}
-                if measures:
-                    self.storage.set_trial_user_attr(trial_id, MEASURES, measures)
-                # Before the state: a finished trial of Optuna stays as it is.
-                made = attempts.read(trial.user_attrs)
-                ended = attempts.end(made, _cause(result), result.reason, result.steps, result.finished)
-                self._write_attempts(trial_id, ended)
-                self.study.tell(result.number, values, state)
+                tell(self.study, trial, result, self.experiment.search.constraints)
         self._mine.pop(result.number, None)
 
     @timed
@@ -299,12 +291,14 @@ class Ledger:
             trial = self.storage.get_trial(self._id(number))
             if trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE), self.patience.grace()):
                 call.repeated = True
-                self._put_back(trial, "driver_lost", None, reached)
+                self._put_back(trial, "driver_lost", None, reached, _heard(trial))
             return call.repeated
 
-    def _put_back(self, trial: FrozenTrial, cause: Cause, detail: str | None, reached: int | None) -> None:
+    def _put_back(
+        self, trial: FrozenTrial, cause: Cause, detail: str | None, reached: int | None, moment: str | None = None
+    ) -> None:
         made = attempts.read(trial.user_attrs)
-        self._write_attempts(trial._trial_id, attempts.end(made, cause, detail, reached))
+        self._write_attempts(trial._trial_id, attempts.end(made, cause, detail, reached, moment))
         self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
         self.storage.set_trial_user_attr(trial._trial_id, LEASE, None)  # last: until then this driver can do it again
 
@@ -348,23 +342,23 @@ class Ledger:
         """Return the attempts at every trial."""
         return [attempts.read(trial.user_attrs) for trial in self._read()]
 
+    def spent(self) -> Spent:
+        """Return what the study used so far."""
+        return spent_by(self._read(), self.experiment.resources)
+
+    @waits_out
+    def stopped(self) -> dict[str, Any] | None:
+        """Return why the search was ended early, None when it was not: :meth:`StopRule.decision`."""
+        with readable_store_errors(self.url):
+            return self._stop_rule.decision(self.study)
+
+    def not_begun(self) -> int:
+        """Return how many planned trials nobody ever worked on."""
+        return max(0, self.plan.total - len(self._read()))
+
     def keep_leases(self) -> None:
         """Renew the leases of the trials in hand from a thread, until :meth:`close`."""
-
-        def renew() -> None:
-            pause = LEASE_SECONDS / 4
-            while not self._renewal.wait(pause):
-                pause = LEASE_SECONDS / 4
-                try:
-                    self._renew()
-                    self.patience.is_back()
-                except OutOfReachError as error:  # the driver waits when it needs the store; leases have some left
-                    self.patience.is_away(error)
-                    pause = min(pause, 1.0)  # when it is back, others may take what is not renewed soon
-                except Exception as error:  # a locked store: the next round tries again
-                    _log.warning("leases could not be renewed: %s", error)
-
-        threading.Thread(target=renew, name=RENEWER, daemon=True).start()
+        self._renewal.start()
 
     def _renew(self) -> None:
         with self._exclusive():
@@ -374,7 +368,7 @@ class Ledger:
 
     def close(self) -> None:
         """Stop renewing and give back what is still in hand."""
-        self._renewal.set()
+        self._renewal.stop()
         try:
             for number in self.in_hand():
                 self.release(number)
@@ -393,5 +387,7 @@ class Ledger:
             return self.storage.get_all_trials(self.study._study_id, deepcopy=False)
 
 
-def _cause(result: TrialResult) -> Cause:
-    return "error" if result.state == "failed" else "finished"
+def _heard(trial: FrozenTrial) -> str | None:
+    """Return when the driver of a trial was last known to be alive: when it took it, or renewed its lease."""
+    renewed, made = last_renewal(trial.user_attrs.get(LEASE)), attempts.read(trial.user_attrs)
+    return attempts.latest(renewed, made) if renewed and made else None

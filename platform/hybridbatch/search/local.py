@@ -69,7 +69,7 @@ def run_local(session: StudySession, device: str = "cpu") -> None:
     from hybridbatch.training.workshop import Workshop
 
     workshop = Workshop(session.location)
-    session.ledger.workers = 1
+    session.ledger.workers, session.ledger.gpus_per_worker = 1, float(device != "cpu")
     while (spec := session.next_trial()) is not None:
         verdicts = _Verdicts(session, spec.number)
         try:

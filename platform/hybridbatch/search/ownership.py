@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import psutil
 
 from hybridbatch.foundation import fingerprint
 
+LEASE = "lease"  # name of the user attribute of a trial that holds one
 LEASE_SECONDS = 60.0
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PID_NAMESPACE = Path("/proc/self/ns/pid")
@@ -65,6 +67,11 @@ class Owner:
 def lease(owner: Owner) -> dict[str, Any]:
     """Return a fresh lease, as it stands in the ledger."""
     return {"owner": owner.text, "until": time.time() + LEASE_SECONDS}
+
+
+def last_renewal(entry: dict[str, Any] | None) -> datetime | None:
+    """Return when a lease was last renewed, None when there is none: its owner was alive then."""
+    return datetime.fromtimestamp(entry["until"] - LEASE_SECONDS, UTC) if entry else None
 
 
 def has_lapsed(entry: dict[str, Any] | None, grace: float = 0.0) -> bool:

@@ -32,6 +32,8 @@ class Preview:
             decides (``pruning``).
         resources: ``workers``, ``cpus``, ``gpus`` of a trial and ``concurrent`` trials on this machine alone.
         leakage: Statements about text shared between training and report sets.
+        budget: What the study may use, by name; none without a limit.
+        stop: When the search ends early (``improvement``, ``minimum_trials``); None tries all trials.
     """
 
     study: str
@@ -43,6 +45,8 @@ class Preview:
     training: dict[str, int]
     resources: dict[str, float]
     leakage: list[str]
+    budget: dict[str, float]
+    stop: dict[str, Any] | None
 
 
 def preview(experiment: Experiment, location: DataLocation, trials: int | None = None) -> Preview:
@@ -94,6 +98,8 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
         },
         resources=_resources(experiment),
         leakage=list(data.leakage),
+        budget=experiment.search.budget.limits if experiment.search.budget else {},
+        stop=experiment.search.stop.model_dump() if experiment.search.stop else None,
     )
 
 

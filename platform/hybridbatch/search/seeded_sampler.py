@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-_SEED_BITS = 32  # what numpy's legacy generator, used by Optuna, takes
+SEED_BITS = 32  # what numpy's legacy generator, used by Optuna, takes
 
 
 class DrawsTrials(Protocol):
@@ -75,7 +75,7 @@ class SeededSampler(BaseSampler):
 
     def _of(self, trial: FrozenTrial) -> DrawsTrials:
         number = () if self._one_sequence else (trial.number,)
-        return self._build(derive_seed(self._seed, "sampler", *number) % (1 << _SEED_BITS))
+        return self._build(derive_seed(self._seed, "sampler", *number) % (1 << SEED_BITS))
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the whole space, or nothing; Optuna would take what all finished trials have in common."""

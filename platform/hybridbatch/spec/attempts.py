@@ -29,6 +29,7 @@ class Attempt(BaseModel):
         detail: What was seen, in a line.
         last_step: The last step that it is known to have done.
         workers: How many worked on it, the most of an elastic one; None in older ledgers.
+        gpus_per_worker: GPUs that each of them had; None in older ledgers.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # keys of newer versions are passed over
@@ -41,6 +42,7 @@ class Attempt(BaseModel):
     detail: str | None = None
     last_step: int | None = None
     workers: int | None = None
+    gpus_per_worker: float | None = None
 
 
 Attempts = tuple[Attempt, ...]

@@ -23,6 +23,7 @@ class Cost(NamedTuple):
         worker_hours: The same in hours, times the workers of the trial.
         lost_worker_hours: Those of them that no checkpoint kept: of an interrupted attempt, the share of its steps
             after the checkpoint that the next one went on from; all of one that came to no new checkpoint.
+        gpu_hours: ``worker_hours`` times the GPUs of a worker.
     """
 
     attempts: int = 0
@@ -31,9 +32,16 @@ class Cost(NamedTuple):
     seconds: float = 0.0
     worker_hours: float = 0.0
     lost_worker_hours: float = 0.0
+    gpu_hours: float = 0.0
 
 
-def cost_of(attempts: Attempts, workers: int, until: datetime | None = None, reached: int | None = None) -> Cost:
+def cost_of(
+    attempts: Attempts,
+    workers: int,
+    until: datetime | None = None,
+    reached: int | None = None,
+    gpus_per_worker: float = 0.0,
+) -> Cost:
     """Return what a trial cost so far.
 
     Args:
@@ -41,6 +49,7 @@ def cost_of(attempts: Attempts, workers: int, until: datetime | None = None, rea
         workers: How many it has, for attempts of ledgers that did not say.
         until: The end of one that nobody ended: now where it lasts, else when it was last heard of.
         reached: The last step that such a one is known to have done.
+        gpus_per_worker: GPUs that each worker has, for attempts of ledgers that did not say.
     """
     hours = [_seconds(one, until) * (one.workers or workers) / _HOUR for one in attempts]
     lost = (_lost_share(one, after) * spent for (one, after), spent in zip(pairwise(attempts), hours, strict=False))
@@ -51,6 +60,10 @@ def cost_of(attempts: Attempts, workers: int, until: datetime | None = None, rea
         seconds=sum(_seconds(one, until) for one in attempts),
         worker_hours=sum(hours),
         lost_worker_hours=sum(lost),
+        gpu_hours=sum(
+            spent * (gpus_per_worker if one.gpus_per_worker is None else one.gpus_per_worker)
+            for one, spent in zip(attempts, hours, strict=True)
+        ),
     )
 
 
@@ -64,14 +77,34 @@ def total(costs: Iterable[Cost]) -> Cost:
         seconds=sum(one.seconds for one in known),
         worker_hours=sum(one.worker_hours for one in known),
         lost_worker_hours=sum(one.lost_worker_hours for one in known),
+        gpu_hours=sum(one.gpu_hours for one in known),
     )
 
 
-def _seconds(attempt: Attempt, until: datetime | None) -> float:
-    """Return how long an attempt lasted; none that ends before it began, as clocks of two machines may have it."""
+def hours_at_work(trials: Iterable[tuple[Attempts, datetime | None]]) -> float:
+    """Return for how many hours at least one trial was being worked on.
+
+    Args:
+        trials: All attempts at each trial, and the end of one that nobody ended, as for :func:`cost_of`.
+    """
+    seconds, latest = 0.0, None
+    for started, ended in sorted(_span(one, until) for attempts, until in trials for one in attempts):
+        begin = started if latest is None else max(started, latest)
+        seconds += max(0.0, (ended - begin).total_seconds())
+        latest = ended if latest is None else max(latest, ended)
+    return seconds / _HOUR
+
+
+def _span(attempt: Attempt, until: datetime | None) -> tuple[datetime, datetime]:
+    """Return when an attempt began and ended; none ends before it began, as clocks of two machines may have it."""
     started = datetime.fromisoformat(attempt.started)
     ended = datetime.fromisoformat(attempt.ended) if attempt.ended else until or started
-    return max(0.0, (ended - started).total_seconds())
+    return started, max(started, ended)
+
+
+def _seconds(attempt: Attempt, until: datetime | None) -> float:
+    started, ended = _span(attempt, until)
+    return (ended - started).total_seconds()
 
 
 def _steps(attempt: Attempt, reached: int | None) -> int:

@@ -8,14 +8,16 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from hybridbatch.foundation.registries import ARMS, BACKBONES, BATCH_KINDS, DATASETS, NEGATIVES, PRUNERS, SAMPLERS
 from hybridbatch.spec.adapters import Lora
+from hybridbatch.spec.budget import Budget
 from hybridbatch.spec.constraints import Constraint, each_once
 from hybridbatch.spec.names import NAME_PATTERN
-from hybridbatch.spec.objectives import Direction, objective_directions
+from hybridbatch.spec.objectives import Objective
 from hybridbatch.spec.points import refuse_outside
 from hybridbatch.spec.resources import Resources, Stores
 from hybridbatch.spec.search_space import KEYS, Choice, IntegerRange, LogUniform, Uniform, distribution_name
 from hybridbatch.spec.settings import ChosenFrom, EachFrom, Settings, rejected, unknown_name
 from hybridbatch.spec.sources import SourceSettings
+from hybridbatch.spec.stopping import Stop
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -195,45 +197,6 @@ class Training(Settings):
         return self
 
 
-class Objective(Settings):
-    """A measure of the selection set, and which way is better.
-
-    Attributes:
-        metric: The measure.
-        direction: Which way is better; left out, that of the measure: ``maximize`` for ``map_multi``, ``minimize`` for
-            ``rank_distance``. ``own_language_preference`` has none of its own, so that it must be given.
-    """
-
-    metric: str
-    direction: Direction = "maximize"  # for the ledger, which leaves out what stands at this value; see _own_direction
-
-    @model_validator(mode="before")
-    @classmethod
-    def _own_direction(cls, content: Any) -> Any:
-        if isinstance(content, dict) and "direction" not in content:
-            metric = content.get("metric")
-            directions = objective_directions()
-            if isinstance(metric, str) and metric in directions:
-                direction = directions[metric]
-                if direction is None:
-                    raise rejected(
-                        f"{metric} has no better direction of its own",
-                        at="direction",
-                        allowed="maximize or minimize",
-                        remedy="say which way the search is to go, or choose another metric",
-                    )
-                return {**content, "direction": direction}
-        return content
-
-    @field_validator("metric")
-    @classmethod
-    def _known(cls, metric: str) -> str:
-        names = objective_directions()
-        if metric not in names:
-            raise unknown_name("metric", metric, names)
-        return metric
-
-
 AnyDistribution = Annotated[
     Annotated[Uniform, Tag("uniform")]
     | Annotated[LogUniform, Tag("log_uniform")]
@@ -264,6 +227,8 @@ class Search(Settings):
         sampler: How values are chosen.
         pruner: How hopeless trials are ended early, by all objectives together; None lets all run.
         seed: Seed of the sampler.
+        budget: What the study may use; when it is spent, no further trial begins.
+        stop: When the search ends early, with one objective; None tries all ``trials``.
     """
 
     trials: Annotated[int, Field(ge=0)] | None = None
@@ -278,6 +243,8 @@ class Search(Settings):
     )
     pruner: Annotated[Settings, ChosenFrom(PRUNERS, "kind")] | None = None
     seed: Seed = 0
+    budget: Budget | None = None
+    stop: Stop | None = None
 
     @field_validator("objectives")
     @classmethod
@@ -327,6 +294,16 @@ class Search(Settings):
         if self.enqueue and isinstance(self.sampler, SAMPLERS.get("grid")):
             problem = "the grid has every point already, in an order of its own"
             raise rejected(problem, at="enqueue", remedy="leave enqueue out, or take another sampler")
+        return self
+
+    @model_validator(mode="after")
+    def _something_can_be_gained(self) -> Search:
+        if self.stop is not None and len(self.objectives) > 1:
+            problem = "with several objectives there is no single best value to gain on"
+            remedy = "leave stop out, or take one objective and search.constraints"
+            raise rejected(problem, at="stop", seen=[one.metric for one in self.objectives], remedy=remedy)
+        if self.stop is not None and not self.space:
+            raise rejected("nothing is searched that could end early", at="stop", remedy="leave stop out")
         return self
 
     @model_validator(mode="after")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import field_validator, model_validator
 
 from hybridbatch.foundation.registries import BIAS_METRICS, CONTRAST_METRICS, FAIRNESS_METRICS, RANKING_METRICS
+from hybridbatch.spec.settings import Settings, rejected, unknown_name
 
 Direction = Literal["maximize", "minimize"]
 
@@ -26,3 +29,42 @@ def objective_directions() -> dict[str, Direction | None]:
         names[bias.name] = _BETTER[bias.direction]
     names.update(dict.fromkeys(FAIRNESS_METRICS.entries(), "maximize"))
     return names
+
+
+class Objective(Settings):
+    """A measure of the selection set, and which way is better.
+
+    Attributes:
+        metric: The measure.
+        direction: Which way is better; left out, that of the measure: ``maximize`` for ``map_multi``, ``minimize`` for
+            ``rank_distance``. ``own_language_preference`` has none of its own, so that it must be given.
+    """
+
+    metric: str
+    direction: Direction = "maximize"  # for the ledger, which leaves out what stands at this value; see _own_direction
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_direction(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "direction" not in content:
+            metric = content.get("metric")
+            directions = objective_directions()
+            if isinstance(metric, str) and metric in directions:
+                direction = directions[metric]
+                if direction is None:
+                    raise rejected(
+                        f"{metric} has no better direction of its own",
+                        at="direction",
+                        allowed="maximize or minimize",
+                        remedy="say which way the search is to go, or choose another metric",
+                    )
+                return {**content, "direction": direction}
+        return content
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
+        names = objective_directions()
+        if metric not in names:
+            raise unknown_name("metric", metric, names)
+        return metric

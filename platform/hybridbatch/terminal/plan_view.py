@@ -13,6 +13,7 @@ from hybridbatch.report.naming import counted, number
 from hybridbatch.search.preview import Preview
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.terminal.consoles import headline
+from hybridbatch.terminal.early_end import limits_text
 
 
 def print_plan(plan: Preview, experiment: Experiment, console: Console) -> None:
@@ -38,6 +39,13 @@ def print_plan(plan: Preview, experiment: Experiment, console: Console) -> None:
         f"Resources of a trial: {counted(resources['workers'], 'worker')}, {counted(resources['cpus'], 'CPU')}{gpus}; "
         f"on this machine alone {counted(resources['concurrent'], 'trial')} at a time",
     )
+    if plan.budget:
+        console.print(f"Budget: {limits_text(plan.budget)}; when any of it is spent, no further trial begins")
+    if plan.stop:
+        console.print(
+            f"The search ends early when, after {plan.stop['minimum_trials']} complete trials, "
+            f"less than {plan.stop['improvement']:g} can still be gained"
+        )
     for statement in plan.leakage:
         console.print(f"Leakage: {statement}")
 

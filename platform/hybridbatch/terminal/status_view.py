@@ -21,6 +21,7 @@ from hybridbatch.spec.constraints import Constraint
 from hybridbatch.spec.costs import Cost, cost_of, total
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.terminal.consoles import headline
+from hybridbatch.terminal.early_end import early_end, how_to_go_on, never_begin, spent_text
 from hybridbatch.terminal.next_step import resume_command
 from hybridbatch.training.progress import Progress, read_progress
 
@@ -38,7 +39,8 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
     ``feasible`` (complete trials that keep to all), ``running`` (``number``,
     ``phase``, ``step``, ``steps``), ``interruptions`` (attempts at trials that were interrupted, by cause),
     ``repeated_steps``, ``cost`` (``attempts``, ``steps``, ``repeated_steps``, ``seconds``, ``worker_hours``,
-    ``lost_worker_hours``: :class:`~hybridbatch.spec.costs.Cost`), ``costs`` (the same by trial, with its ``number``),
+    ``lost_worker_hours``, ``gpu_hours``: :class:`~hybridbatch.spec.costs.Cost`), ``costs`` (the same by trial, with its
+    ``number``), ``not_begun``, ``budget``, ``stopped`` (:func:`~hybridbatch.terminal.early_end.early_end`),
     ``objectives``, ``home``.
     """
     experiment = load_study(home, study)
@@ -55,8 +57,9 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
         if number in in_hands
     ]
     counts, attempts = vars(ledger.counts()), ledger.all_attempts()
+    workers, gpus = experiment.resources.most_workers, experiment.resources.gpus_per_worker
     costs = {
-        number: cost_of(made, experiment.resources.most_workers, *_last_heard(known.get(number), number in in_hands))
+        number: cost_of(made, workers, *_last_heard(known.get(number), number in in_hands), gpus)
         for number, made in enumerate(attempts)
         if made
     }
@@ -79,6 +82,7 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
         "repeated_steps": whole.repeated_steps,
         "cost": whole._asdict(),
         "costs": [{"number": number, **cost._asdict()} for number, cost in costs.items()],
+        **early_end(ledger),
         "objectives": objectives,
         "home": str(home.path),
     }
@@ -125,6 +129,8 @@ def print_status(state: dict[str, Any], console: Console) -> None:
         repeated = f"; {state['repeated_steps']:,} steps done again" if state["repeated_steps"] else ""
         console.print(f"interrupted attempts: {causes}{repeated}")
     _print_cost(state, console)
+    if spent := spent_text(state):
+        console.print(spent)
     if state["constraints"]:
         bounds = ", ".join(Constraint(**{key: one[key] for key in _BOUND}).name for one in state["constraints"])
         console.print(f"{state['feasible']} of {state['trials']['complete']} complete trials keep to {bounds}")
@@ -135,8 +141,15 @@ def print_status(state: dict[str, Any], console: Console) -> None:
         )
         what = best["baseline"] or "  ".join(f"{path}={number(value)}" for path, value in best["params"].items())
         console.print(f"best: trial {best['number']} ({what}): {values}")
-    if state["trials"]["waiting"] and not state["trials"]["running"]:
-        resume = resume_command(HomeFolder(Path(state["home"])), state["study"])
+    _print_how_to_go_on(state, console)
+
+
+def _print_how_to_go_on(state: dict[str, Any], console: Console) -> None:
+    home = HomeFolder(Path(state["home"]))
+    resume = resume_command(home, state["study"])
+    if held_back := how_to_go_on(state, home, state["study"], resume):
+        console.print(held_back, style="yellow", soft_wrap=True)
+    if state["trials"]["waiting"] > never_begin(state) and not state["trials"]["running"]:
         console.print(f"go on with: {resume}", style="yellow", soft_wrap=True)
 
 

@@ -16,6 +16,7 @@ from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.sources import DataLocation
 from hybridbatch.terminal.chatter import quiet_terminal
 from hybridbatch.terminal.consoles import headline
+from hybridbatch.terminal.early_end import early_end, how_to_go_on, never_begin, spent_text
 from hybridbatch.terminal.live_table import LiveTable
 from hybridbatch.terminal.next_step import command, resume_command
 from hybridbatch.terminal.plan_view import print_left_out
@@ -108,7 +109,12 @@ def _closing_words(session: StudySession, console: Console, log: Path, interrupt
             console.print()
     states = ", ".join(f"{count} {state}" for state, count in vars(counts).items() if count)
     _print(console, f"trials: {states}  ·  log: {log}")
-    if interrupted or counts.waiting:
+    end = early_end(session.ledger)
+    if spent := spent_text(end):
+        _print(console, spent)
+    if held_back := how_to_go_on(end, session.home, session.experiment.name, resume):
+        _print(console, held_back, style="yellow")
+    if interrupted or counts.waiting > never_begin(end):
         why = "stopped" if interrupted else "not finished"
         _print(console, f"{why}; nothing is lost. Go on with: {resume}", style="yellow")
     else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hybridbatch.spec.experiment import EarlyStopping, Objective
+from hybridbatch.spec.experiment import EarlyStopping
+from hybridbatch.spec.objectives import Objective
 
 
 @dataclass
