@@ -24,6 +24,11 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+_PATIENCE = 600.0  # seconds; MLflow's server takes minutes to start on a busy machine
+# MLflow's processes for traces and scorers would have nothing to do here but to wake up, which takes half a core.
+_WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
 class Server:
     """A server that is a Python module, started and killed as often as a test likes.
 
@@ -45,9 +50,15 @@ class Server:
         log = self._folder / "server.log"
         with log.open("a", encoding="utf-8") as output:
             self._process = subprocess.Popen(
-                self._command, stdout=output, stderr=output, cwd=self._folder, start_new_session=True
+                self._command,
+                env={**os.environ, **_WITHOUT_JOBS},
+                stdout=output,
+                stderr=output,
+                cwd=self._folder,
+                start_new_session=True,
             )
-        for _ in range(2000):  # MLflow's takes more than a minute to start on a busy machine
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
             assert self._process.poll() is None, log.read_text(encoding="utf-8")
             try:
                 urllib.request.urlopen(self.url + self._health, timeout=5).close()
