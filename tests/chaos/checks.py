@@ -70,6 +70,7 @@ def check_runs(world: World) -> None:
 
 def check_slots(world: World) -> None:
     """Check that the cluster has everything back: CPUs, memory and placement groups."""
+    world.cluster.wait_for_nodes()
     end = time.monotonic() + _RELEASED
     while True:
         state = world.cluster.state()

@@ -72,14 +72,9 @@ def train_controller_killed(world: World, draw: random.Random) -> str:
 
 
 def _some_node(world: World, draw: random.Random) -> tuple[int, Node]:
+    world.cluster.wait_for_nodes(alone=False)  # one that was lost just now has come back first
     number = draw.randrange(len(world.cluster.nodes))  # not the head: it takes the cluster with it, driver and all
     return number, world.cluster.nodes[number]
-
-
-def _again(world: World, node: Node) -> None:
-    node.kill()  # what a lost raylet leaves behind: agents, and the process of `ray start`
-    node.start()
-    world.cluster.wait_for_nodes()
 
 
 @fault
@@ -91,7 +86,7 @@ def raylet_killed(world: World, draw: random.Random) -> str:
     raylet.kill()
     away = draw.uniform(0, 10)
     time.sleep(away)
-    _again(world, node)
+    world.cluster.bring_back(node)
     return f"node {number}, {away:.0f} s"
 
 
@@ -102,7 +97,7 @@ def node_killed(world: World, draw: random.Random) -> str:
     node.kill()
     away = draw.uniform(0, 10)
     time.sleep(away)
-    _again(world, node)
+    world.cluster.bring_back(node)
     return f"node {number}, {away:.0f} s"
 
 
@@ -118,7 +113,7 @@ def node_out_of_reach(world: World, draw: random.Random) -> str:
     with suppress(psutil.NoSuchProcess):
         raylet.send_signal(signal.SIGCONT)
     if away > DEAD_AFTER:
-        _again(world, node)
+        world.cluster.bring_back(node)
     return f"node {number}, {away:.0f} s"
 
 

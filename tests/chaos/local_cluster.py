@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -136,9 +136,9 @@ class LocalCluster:
         """Start all nodes and wait until they are there."""
         self.head.start()
         self._wait_for_port()
-        for number, node in enumerate(self.nodes, start=1):
+        for number, node in enumerate(self.nodes):
             node.start()
-            self.wait_for_nodes(number)  # two that start at once take the same names for their sockets
+            self.wait_for_nodes(range(number + 1))  # two that start at once take the same names for their sockets
 
     def _wait_for_port(self) -> None:
         host, _, port = self.address.rpartition(":")
@@ -147,23 +147,30 @@ class LocalCluster:
                 socket.create_connection((host, int(port)), timeout=1).close()
                 return
 
-    def wait_for_nodes(self, count: int | None = None) -> None:
-        """Wait until the head and ``count`` nodes (None: all) are in the cluster, and no dead one is left.
+    def wait_for_nodes(self, numbers: Iterable[int] | None = None, alone: bool = True) -> None:
+        """Wait until the nodes of these ``numbers`` (None: all) are in the cluster.
 
-        Who does not come in time is started anew.
+        Who does not come in time is started anew. With ``alone`` no other node, such as a dead one, is to be left.
         """
-        wanted = [f"node-{number}" for number in range(len(self.nodes) if count is None else count)]
+        wanted = {f"node-{number}": self.nodes[number] for number in numbers or range(len(self.nodes))}
         since = time.monotonic()
         for _ in self._patiently():
             with contextlib.suppress(subprocess.CalledProcessError):
                 there = {name for _, name in self._living()}
-                missing = [number for number, name in enumerate(wanted) if name not in there]
-                if not missing and len(there) == len(wanted) + 1:
+                missing = [node for name, node in wanted.items() if name not in there]
+                if not missing and (len(there) == len(wanted) + 1 or not alone):
                     return
                 if missing and time.monotonic() - since > _COMES_WITHIN:
-                    self.nodes[missing[0]].kill()
-                    self.nodes[missing[0]].start()
+                    missing[0].kill()
+                    missing[0].start()
                     since = time.monotonic()
+
+    def bring_back(self, node: Node) -> None:
+        """Start a node that was lost, and do not wait for it: the study goes on meanwhile."""
+        node.kill()  # what a lost raylet leaves behind: agents, and the process of `ray start`
+        others = [number for number, one in enumerate(self.nodes) if one is not node]
+        self.wait_for_nodes(others, alone=False)  # two that start at once take the same names for their sockets
+        node.start()
 
     def _living(self) -> list[tuple[str, str]]:
         nodes = self.state()["nodes"]
