@@ -23,6 +23,8 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKEN = "a-token-of-the-tests-0123456789abcdef"  # its own: never that of the user
+# Ray takes loopback for the machine's own address, unless it may not build clusters of several machines.
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _PATIENCE = 300.0  # seconds; on a calm machine a tenth of it is needed
 
 
@@ -83,7 +85,7 @@ def _environment() -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     more = {"PATH": path, "PYTHONPATH": str(ROOT / "platform"), "COLUMNS": "200", "RAY_worker_niceness": "0"}
     # Nodes that an autoscaler starts here are to stay on loopback too, and to be started soon.
-    more |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
+    more |= {**ON_LOOPBACK, "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
     return {**kept, **more, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
 
 
