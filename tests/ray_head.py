@@ -84,6 +84,7 @@ def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "HYBRIDBATCH_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     more = {"PATH": path, "PYTHONPATH": str(ROOT / "platform"), "COLUMNS": "200", "RAY_worker_niceness": "0"}
+    # Nodes that an autoscaler starts here are to stay on loopback too, and to be started soon.
     more |= {**ON_LOOPBACK, "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
     return {**kept, **more, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
 

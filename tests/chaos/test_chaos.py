@@ -26,6 +26,7 @@ def world(tmp_path: Path) -> Iterator[World]:
             made.stop()
 
 
+@pytest.mark.chaos
 @pytest.mark.ray
 @pytest.mark.postgresql
 @pytest.mark.small_disk

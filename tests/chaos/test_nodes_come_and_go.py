@@ -12,7 +12,7 @@ from tests.chaos.one_trial import INTERVAL, STEPS, one_trial, result_on_one_work
 from hybridbatch.spec.attempts import repeated_steps
 from hybridbatch.spec.folders import HomeFolder
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.ray, pytest.mark.timeout(2400)]
 _WORKER = "ray::RayTrainWorker"
 
 
