@@ -62,7 +62,8 @@ class Finding:
 def examine_study(experiment: Experiment, home: HomeFolder, *, repair: bool) -> Iterator[Finding]:
     """Look at a study, and mend what can be mended without losing anything; yield what is found.
 
-    Drivers may be at work meanwhile: what is in living hands is left alone.
+    Drivers may be at work meanwhile: what is in living hands is left alone. Nothing is looked for on a Ray cluster:
+    what a driver had reserved there goes with it (docs/failures.md).
 
     Args:
         experiment: The study's experiment.
