@@ -69,5 +69,5 @@ def test_compare_shows_every_objective(tmp_path: Path) -> None:
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(*comparison(table))
     text = console.export_text()
-    assert "made: order of trials during training and at the end" in " ".join(text.split())
+    assert "made: order of trials during training and at the end" in text
     assert [line.split() for line in text.splitlines() if line.split()[:1] == ["300"]] == [["300", "6", "1.00", "1.00"]]

@@ -73,14 +73,15 @@ def legend(table: StudyTable) -> str:
 
 def rung_table(table: StudyTable) -> Table:
     """Return how evaluations during training order the complete trials as their final values do."""
-    shown = plain_table(
-        f"{table.study}: order of trials during training and at the end",
-        "(Kendall's tau over complete trials: 1 the same order, 0 chance)",
-    )
+    title = f"{table.study}: order of trials during training and at the end"
+    caption = "(Kendall's tau over complete trials: 1 the same order, 0 chance)"
+    shown = plain_table(title, caption)
+    shown.width = max(len(title), len(caption))  # else they are broken to the width of a few figures
     shown.add_column("step", justify="right")
     shown.add_column("trials", justify="right")
     for objective in table.objectives:
         shown.add_column(measure_name(objective.metric), justify="right")
+    shown.add_column("", ratio=1)  # takes what the figures leave
     by_step: dict[int, dict[str, RungCorrelation]] = {}
     for one in rung_correlations(table):
         by_step.setdefault(one.step, {})[one.metric] = one
