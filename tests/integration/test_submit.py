@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.timeout(1200),  # a driver of its own for every job, each with torch, ray and mlflow to import
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning"),  # of Ray
 ]
-LONG = {"training.steps": 400, "training.evaluate_every": 100, "search.trials": 2}
+LONG = {"training.steps": 2000, "training.evaluate_every": 100, "search.trials": 2}
 PATIENCE = 600.0  # seconds
 
 
