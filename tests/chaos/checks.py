@@ -73,7 +73,7 @@ def check_slots(world: World) -> None:
     world.cluster.wait_for_nodes()
     end = time.monotonic() + _RELEASED
     while True:
-        state = world.cluster.state()
+        state = world.cluster.view.state()
         if state["groups"] == 0 and _slots(state["free"]) == _slots(state["total"]):
             return
         assert time.monotonic() < end, f"{state['groups']} placement groups are left, {state['free']} is free"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import signal
@@ -16,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import psutil
+from tests.chaos.cluster_view import ClusterView
 
 from hybridbatch.cluster.driver import ENVIRONMENT
 
@@ -35,14 +35,6 @@ DEAD_AFTER = 15.0  # seconds
 _OBJECT_STORE = 100 * 2**20  # bytes a node; what trials exchange through Ray takes kilobytes
 _START_SECONDS = 600
 _COMES_WITHIN = 120.0  # seconds for one node; on a calm machine it is there after ten
-# What the head knows, asked from a process of its own: the test itself connects to nothing.
-_ASK = """
-import json, sys, ray
-ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
-groups = [one for one in ray.util.placement_group_table().values() if one["state"] != "REMOVED"]
-nodes = [(one["NodeID"], one["NodeName"]) for one in ray.nodes() if one["Alive"]]
-print(json.dumps([ray.cluster_resources(), ray.available_resources(), len(groups), nodes]))
-"""
 
 
 class Node:
@@ -119,6 +111,7 @@ class LocalCluster:
     def __init__(self, folder: Path, nodes: int = 2) -> None:
         folder.mkdir(parents=True)
         self.folder, self.address = folder, f"127.0.0.1:{steady_port()}"
+        self.view = ClusterView(self.address, {**os.environ, **IN_CLUSTER})
         fitted = ["--node-ip-address=127.0.0.1", "--num-cpus=1", f"--object-store-memory={_OBJECT_STORE}"]
         head = ["--head", f"--port={self.address.rpartition(':')[2]}", "--include-dashboard=false"]
         self.head = Node([*head, *fitted], folder / "head.log")
@@ -155,15 +148,14 @@ class LocalCluster:
         wanted = {f"node-{number}": self.nodes[number] for number in numbers or range(len(self.nodes))}
         since = time.monotonic()
         for _ in self._patiently():
-            with contextlib.suppress(subprocess.CalledProcessError):
-                there = {name for _, name in self._living()}
-                missing = [node for name, node in wanted.items() if name not in there]
-                if not missing and (len(there) == len(wanted) + 1 or not alone):
-                    return
-                if missing and time.monotonic() - since > _COMES_WITHIN:
-                    missing[0].kill()
-                    missing[0].start()
-                    since = time.monotonic()
+            there = {name for _, name in self.view.state()["nodes"]}
+            missing = [node for name, node in wanted.items() if name not in there]
+            if not missing and (len(there) == len(wanted) + 1 or not alone):
+                return
+            if missing and time.monotonic() - since > _COMES_WITHIN:
+                missing[0].kill()
+                missing[0].start()
+                since = time.monotonic()
 
     def bring_back(self, node: Node) -> None:
         """Start a node that was lost, and do not wait for it: the study goes on meanwhile."""
@@ -172,32 +164,17 @@ class LocalCluster:
         self.wait_for_nodes(others, alone=False)  # two that start at once take the same names for their sockets
         node.start()
 
-    def _living(self) -> list[tuple[str, str]]:
-        nodes = self.state()["nodes"]
-        assert isinstance(nodes, list)
-        return nodes
-
     def _patiently(self) -> Iterator[None]:
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end:
             yield
-            time.sleep(2)  # whoever asks for the state starts a process, which has to be let live
+            time.sleep(0.5)
         logs = "\n".join(file.read_text(encoding="utf-8")[-2000:] for file in self.folder.glob("*.log"))
         raise AssertionError(f"the cluster is not complete after {_START_SECONDS} s:\n{logs}")
 
-    def state(self) -> dict[str, object]:
-        """Return ``total`` and ``free`` resources, the number of placement ``groups`` and the living ``nodes``."""
-        environment = {**os.environ, **IN_CLUSTER}
-        done = subprocess.run(
-            [sys.executable, "-c", _ASK, self.address], env=environment, check=True, capture_output=True, text=True
-        )
-        (answer,) = [line for line in done.stdout.splitlines() if line.startswith("[{")]  # Ray may print more
-        total, free, groups, nodes = json.loads(answer)
-        return {"total": total, "free": free, "groups": groups, "nodes": nodes}
-
     def drain(self, number: int, seconds: int) -> None:
         """Give notice that a node (not the head) goes in so many seconds, as a provider of spot machines does."""
-        (identity,) = [identity for identity, name in self._living() if name == f"node-{number}"]
+        (identity,) = [identity for identity, name in self.view.state()["nodes"] if name == f"node-{number}"]
         reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot"]
         command = ["drain-node", "--address", self.address, "--node-id", identity, *reason]
         subprocess.run(
@@ -215,6 +192,7 @@ class LocalCluster:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     frozen.send_signal(signal.SIGCONT)
             node.kill()
+        self.view.close()
 
 
 def steady_port() -> int:

@@ -56,7 +56,7 @@ def outcome(world: StockWorld) -> dict[str, Any]:
     names = Counter(run.data.tags.get("trial_name", "") for run in runs)
     lost = world.scratch / LOST
     again = [json.loads(line)["steps"] for line in lost.read_text().splitlines()] if lost.exists() else []
-    state = world.cluster.state()
+    state = world.cluster.view.state()
     return {
         "trials planned": world.trials,
         "trials in Tune": len(last),

@@ -1,6 +1,6 @@
 """A storm: faults at random times while a study runs on a cluster, then every check.
 
-    python -m tests.chaos.storm [--trials 60] [--steps 2400] [--faults 25] [--seed N] [--stock]
+    python -m tests.chaos.storm [--trials 60] [--steps 1200] [--faults 25] [--seed N] [--stock] [--quiet FOLDER]
 
 With ``--stock`` the storm meets the same trials under Ray Tune, `OptunaSearch` and `MLflowLoggerCallback` alone, and
 what a reader finds afterwards is printed instead of checked.
@@ -62,11 +62,12 @@ def main() -> None:
     """Run one storm."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=60)
-    parser.add_argument("--steps", type=int, default=2400, help="of a trial")
+    parser.add_argument("--steps", type=int, default=1200, help="of a trial")
     parser.add_argument("--faults", type=int, default=25)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000))
     parser.add_argument("--stock", action="store_true")
     parser.add_argument("--folder", type=Path, help="where everything is kept for a look afterwards")
+    parser.add_argument("--quiet", type=Path, help="for the same study undisturbed, which several storms may share")
     options = parser.parse_args()
     for asked in (signal.SIGTERM, signal.SIGHUP):  # so that whoever kills this leaves no cluster behind
         signal.signal(asked, signal.default_int_handler)
@@ -74,7 +75,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     print(f"folder {folder}")
     with mounted_disk(folder / "disk", DISK) as disk:
-        world = (StockWorld if options.stock else World)(folder / "world", disk, options.trials, options.steps)
+        kind = StockWorld if options.stock else World
+        world = kind(folder / "world", disk, options.trials, options.steps, options.quiet)
         try:
             world.start()
             try:

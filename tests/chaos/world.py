@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +50,7 @@ class World:
         small_disk: The disk that the home folder lies on.
         trials: Planned trials.
         steps: Steps of each.
+        quiet: Folder for the same study undisturbed; several storms may share it, one after another.
     """
 
     # Titles of the processes of each kind of actor.
@@ -60,8 +60,9 @@ class World:
         "controller": ("ray::TrainController",),
     }
 
-    def __init__(self, folder: Path, small_disk: Path, trials: int, steps: int) -> None:
+    def __init__(self, folder: Path, small_disk: Path, trials: int, steps: int, quiet: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.quiet = quiet or folder / "quiet"
         self.folder, self.disk, self.trials, self.steps = folder, small_disk, trials, steps
         self.cluster = LocalCluster(folder / "cluster")
         self.postgresql = PostgreSQLServer()
@@ -186,15 +187,16 @@ class World:
             time.sleep(0.2)
 
     def quiet_home(self) -> HomeFolder:
-        """Run the same study undisturbed, in a process of its own with one thread as Ray's workers have; its home."""
-        home = HomeFolder(self.folder / "quiet")
-        quiet = self.folder / "quiet-file"
-        quiet.mkdir()
-        file = write_file(quiet, changes(self.trials, self.steps))
+        """Run the same study undisturbed, in a process of its own with one thread as Ray's workers have; its home.
+
+        What is there already is not run again.
+        """
+        home = HomeFolder(self.quiet / "home")
+        self.quiet.mkdir(exist_ok=True)
+        file = write_file(self.quiet, changes(self.trials, self.steps))
         command = [sys.executable, "-c", "from hybridbatch.cli import main; main()", "run", str(file), "--local"]
         environment = {**os.environ, "HYBRIDBATCH_DATA": str(self.data), "OMP_NUM_THREADS": "1"}
         subprocess.run([*command, "--home", str(home.path)], env=environment, check=True, capture_output=True)
-        shutil.rmtree(quiet)
         return home
 
 
