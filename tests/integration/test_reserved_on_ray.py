@@ -16,6 +16,7 @@ import pytest
 import ray
 from tests.small_study import write_file
 
+from hybridbatch.cluster.reclaimer import abandoned_groups, start_reclaimer
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.training.progress import read_progress
 
@@ -25,6 +26,30 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning"),  # of Ray
 ]
 PATIENCE = 300.0  # seconds
+# What a controller of Ray Train does that sees its workers go before itself: it reserves a place after its job ended.
+TOO_LATE = """
+import sys, time
+import ray
+from hybridbatch.cluster.reclaimer import has_ended, start_reclaimer
+
+class Late:
+    def __init__(self, job):
+        self.job = job
+
+    def reserve(self):
+        while not has_ended(self.job):
+            time.sleep(0.1)
+        ray.util.placement_group([{"CPU": 1}], name="too late")
+        time.sleep(3600)
+
+ray.init(sys.argv[1], log_to_driver=False)
+start_reclaimer()
+late = ray.remote(num_cpus=0)(Late).options(lifetime="detached", name="late", namespace="late")
+actor = late.remote(ray.get_runtime_context().get_job_id())
+ray.get(actor.__ray_ready__.remote())
+actor.reserve.remote()
+time.sleep(1)
+"""
 LONG = {"training.steps": 100_000, "training.evaluate_every": 50_000, "search.trials": 1, "search.baselines": {}}
 # Ray's own, detached, which reserve nothing: one of a kind for the cluster, and one a worker group, which asks the
 # dashboard whether its group still lives, and this Ray has none.
@@ -101,3 +126,33 @@ def test_a_driver_that_hangs_holds_what_it_has_and_a_killed_one_nothing(
     wait_until(lambda: set(actors()) - set(before) <= {COORDINATOR, CLEANER})
     assert actors().count(COORDINATOR) <= 1
     print("left of a killed driver:", actors())
+
+
+def test_a_place_that_is_reserved_after_its_job_ended_is_given_back(cluster: Path) -> None:
+    wait_until(all_is_free)
+    before, known = actors(), set(ray.util.placement_group_table())
+    command = [sys.executable, "-c", TOO_LATE, ray.get_runtime_context().gcs_address]
+    subprocess.run(command, check=True, timeout=PATIENCE)
+    late = ray.get_actor("late", namespace="late")
+
+    def made() -> list[str]:
+        table = ray.util.placement_group_table()
+        return [table[group]["state"] for group in set(table) - known]
+
+    wait_until(lambda: made() == ["REMOVED"])
+    ray.kill(late)
+    wait_until(lambda: actors() == before)  # the reclaimer ends, too
+
+
+def test_the_place_of_a_dead_actor_is_given_back_while_its_job_goes_on(cluster: Path) -> None:
+    class Owner:
+        def reserve(self) -> None:
+            ray.get(ray.util.placement_group([{"CPU": 1}]).ready())
+
+    start_reclaimer()
+    owner = ray.remote(num_cpus=0)(Owner).remote()
+    ray.get(owner.reserve.remote())
+    assert groups()
+    assert not abandoned_groups(ray.get_runtime_context().get_job_id())
+    ray.kill(owner)
+    wait_until(lambda: not groups())

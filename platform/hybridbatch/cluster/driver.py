@@ -70,15 +70,13 @@ def run_on_ray(
 
 
 def _tune(session: StudySession, scratch: Path, tell: Callable[[str], None]) -> None:
-    import ray
     from ray import tune
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     from hybridbatch.cluster.inventory import STEADY, has_steady_nodes, look_at_cluster, wait_for_nodes
     from hybridbatch.cluster.ledger_search import Faults, LedgerScheduler, LedgerSearcher
     from hybridbatch.cluster.metric_export import exported
     from hybridbatch.cluster.placement import place
-    from hybridbatch.cluster.reclaimer import Reclaimer
+    from hybridbatch.cluster.reclaimer import start_reclaimer
     from hybridbatch.cluster.warm_trial import WarmTrial
 
     faults = Faults()
@@ -95,9 +93,8 @@ def _tune(session: StudySession, scratch: Path, tell: Callable[[str], None]) -> 
     if placement.now == 0:
         wait_for_nodes(resources, tell)
     searcher = LedgerSearcher(session, faults)
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)  # not on a spot node
-    reclaimer = ray.remote(num_cpus=0, max_concurrency=1000, scheduling_strategy=here)(Reclaimer).remote()
-    trainable = tune.with_parameters(WarmTrial, reclaimer=reclaimer, nodes_may_come=cluster.autoscaler is not None)
+    start_reclaimer()
+    trainable = tune.with_parameters(WarmTrial, nodes_may_come=cluster.autoscaler is not None)
     # One byte: the workers reserve what they need themselves. What a trainable starts stays on its node.
     own = {"memory": 1, **({STEADY: _STEADY_SHARE} if has_steady_nodes() else {})}
     tuner = tune.Tuner(

@@ -111,10 +111,6 @@ class Mailbox:
         self.lost = why
         await self.events.put({"lost": why})
 
-    async def outlive(self) -> None:
-        """Wait for ever: who waits for this learns of the mailbox's death."""
-        await asyncio.Event().wait()
-
     async def next_event(self) -> dict[str, Any]:
         """Wait for the next event of the current trial."""
         return await self.events.get()

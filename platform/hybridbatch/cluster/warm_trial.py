@@ -31,9 +31,8 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
     :class:`~hybridbatch.spec.resources.Resources`, as a mapping).
     """
 
-    def setup(self, config: dict[str, Any], reclaimer: Any = None, nodes_may_come: bool = False) -> None:
+    def setup(self, config: dict[str, Any], nodes_may_come: bool = False) -> None:
         """Start the worker group and hand it its first trial."""
-        self.reclaimer = reclaimer
         if nodes_may_come:  # read by Ray Train's controller: a node in a cloud takes minutes to start
             os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(_NODE_SECONDS)
         self._start_group(config)
@@ -61,7 +60,6 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
                 serve_trials,
                 train_loop_config={
                     "mailbox": mailbox,
-                    "reclaimer": self.reclaimer,
                     "home": config["home"],
                     "data_root": config["data_root"],
                     "on_gpu": needs["GPU"] > 0,

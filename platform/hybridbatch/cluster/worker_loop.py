@@ -72,7 +72,7 @@ def serve_trials(config: dict[str, Any]) -> None:
     """Run trials until the mailbox is closed: the train loop of a warm group.
 
     Args:
-        config: ``mailbox`` and ``reclaimer`` (actors), ``home`` and ``data_root`` (folders), ``on_gpu``.
+        config: ``mailbox`` (an actor), ``home`` and ``data_root`` (folders), ``on_gpu``.
 
     Raises:
         BrokenGroupError: If the workers cannot go on together, for Ray Train to start the group anew.
@@ -88,7 +88,6 @@ def serve_trials(config: dict[str, Any]) -> None:
     watch, metrics = NoticeWatch(mailbox if first else None), TrainingMetrics(Exporter())
     worker = _Worker(home, workshop, ActiveWorkers(rank, present), metrics, config["on_gpu"])
     if first:
-        config["reclaimer"].watch.remote(mailbox, ray.util.get_current_placement_group())
         ray.get(mailbox.arrived.remote(present))
     while (given := _next_job(mailbox, seen, config["on_gpu"])) is not None:
         seen, job = given
