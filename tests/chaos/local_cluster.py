@@ -113,6 +113,7 @@ class LocalCluster:
         self.folder, self.address = folder, f"127.0.0.1:{steady_port()}"
         self.view = ClusterView(self.address, {**os.environ, **IN_CLUSTER})
         fitted = ["--node-ip-address=127.0.0.1", "--num-cpus=1", f"--object-store-memory={_OBJECT_STORE}"]
+        fitted.append("--include-log-monitor=false")  # nobody listens, and each takes a tenth of a core
         head = ["--head", f"--port={self.address.rpartition(':')[2]}", "--include-dashboard=false"]
         self.head = Node([*head, *fitted], folder / "head.log")
         self.nodes = [
