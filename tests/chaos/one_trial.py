@@ -23,7 +23,7 @@ from hybridbatch.spec.folders import HomeFolder, TrialFolder
 from hybridbatch.spec.trial import TrialResult
 from hybridbatch.training.progress import read_progress
 
-STEPS, INTERVAL = 12_000, 500
+STEPS, INTERVAL = 5_000, 250
 CHANGES: dict[str, Any] = {
     "batches.size": 6,
     "backbone.dropout": 0.0,
