@@ -19,7 +19,7 @@ from hybridbatch.metrics.significance.bootstrap import Interval, paired_bootstra
 from hybridbatch.metrics.significance.clustered_means import ClusteredMeans
 from hybridbatch.metrics.significance.holm import holm
 from hybridbatch.metrics.significance.randomisation import randomisation_test
-from hybridbatch.metrics.significance.two_level import two_level_bootstrap
+from hybridbatch.metrics.significance.two_level import two_level_test
 
 Floats = NDArray[np.float64]
 
@@ -129,12 +129,12 @@ def test_the_bootstrap_of_single_questions_calls_far_too_many_different() -> Non
 
 
 def two_levels(noise: Noise, seeds: tuple[int, int], gain: float = 0.0) -> tuple[float, float]:
-    """Return the shares of pairs called different by the two-level bootstrap, and by one that knows of no seeds."""
+    """Return the shares of pairs called different by the two-level test, and by one that knows of no seeds."""
     by_both, by_items_alone = [], []
     for number, random in enumerate(batches()):
         systems = scores(random, noise, seeds, gain, languages=4)
         means = [[measures(run_NIL.mean(axis=-1, keepdims=True)) for run_NIL in runs] for runs in systems]
-        found = two_level_bootstrap(*means, resamples=RESAMPLES, seed=number, alpha=ALPHA)
+        found = two_level_test(*means, alpha=ALPHA)
         by_both.append(found.p_M <= ALPHA)
         np.testing.assert_array_equal(by_both[-1], outside(found.low_M, found.high_M))
         averaged = measures((systems[0].mean(axis=0) - systems[1].mean(axis=0)).mean(axis=-1, keepdims=True))
@@ -150,7 +150,7 @@ def two_levels(noise: Noise, seeds: tuple[int, int], gain: float = 0.0) -> tuple
         (Noise(seed=0.3, item_and_seed=0.5), (5, 5)),
     ],
 )
-def test_two_level_bootstrap(noise: Noise, seeds: tuple[int, int]) -> None:
+def test_two_level_test(noise: Noise, seeds: tuple[int, int]) -> None:
     by_both, by_items_alone = two_levels(noise, seeds)
     assert LEAST <= by_both <= MOST
     assert by_items_alone > by_both
@@ -165,9 +165,7 @@ def test_two_level_bootstrap(noise: Noise, seeds: tuple[int, int]) -> None:
         (Noise(seed=0.3, item_and_seed=0.5), (1, 3)),  # the seed noise of one is that of the other
     ],
 )
-def test_two_level_bootstrap_where_seeds_say_little_errs_towards_no_difference(
-    noise: Noise, seeds: tuple[int, int]
-) -> None:
+def test_two_level_test_where_seeds_say_little_errs_towards_no_difference(noise: Noise, seeds: tuple[int, int]) -> None:
     by_both, _ = two_levels(noise, seeds)
     assert by_both <= MOST
 

@@ -236,8 +236,13 @@ def test_importance_finds_what_mattered(tmp_path: Path) -> None:
     temperatures = (0.09, 0.03, 0.06, 0.02, 0.08, 0.04, 0.05, 0.07, 0.1, 0.01, 0.055, 0.035)
     results = [trial_result(n, alpha=n / 11, temperature=t, seed=n) for n, t in enumerate(temperatures)]
     shares = importances(table_of(tmp_path, results), 1)  # the rank distance is a function of the mix alone
-    assert sum(shares.values()) == pytest.approx(1.0)
-    assert shares[MIX] > 0.8
+    assert sum(share.mean for share in shares.values()) == pytest.approx(1.0)
+    assert shares[MIX].mean > 0.8
+    for share in shares.values():
+        assert share.lowest <= share.mean <= share.highest
+        assert share.forests == 4
+    assert shares[MIX].lowest > shares[TEMPERATURE].highest
+    assert any(share.lowest < share.highest for share in shares.values()), "forests of different seeds differ"
 
 
 @pytest.mark.parametrize(("values", "counts"), [({MIX: 1.0}, True), ({MIX: 1.0, "batches.size": 8}, False)])

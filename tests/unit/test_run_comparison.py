@@ -188,7 +188,7 @@ def test_json_keys_are_the_documented_ones() -> None:
     assert list(found["runs"][0]) == ["name", "dataset", "seeds", "origins"]
     assert list(found["comparisons"][0]) == [
         "dataset", "first", "second", "measure", "place", "first_mean", "second_mean", "difference", "low", "high",
-        "effect", "p", "items", "seeds", "test", "exact", "p_holm", "holds", "better",
+        "effect", "p", "cautious_p", "items", "seeds", "test", "exact", "p_holm", "holds", "better",
     ]  # fmt: skip
     assert list(found["method"]) == ["unit", "interval", "resamples", "seed", "alpha", "correction", "family"]
     assert json.loads(json.dumps(found, allow_nan=False)) == found

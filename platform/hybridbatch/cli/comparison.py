@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hybridbatch.report.collect import StudyTable
+    from hybridbatch.report.effects import ArmEffects
     from hybridbatch.report.run_comparison import RunComparison
     from hybridbatch.spec.folders import HomeFolder
     from hybridbatch.spec.sources import SourceSettings
@@ -169,17 +170,28 @@ def _refuse_single_run(name: str, folder: HomeFolder) -> None:
 
 def _compare_study(study: str, folder: HomeFolder, kind: str | None) -> None:
     from hybridbatch.report.collect import collect
+    from hybridbatch.report.effects import study_effects
     from hybridbatch.report.export import comparison_csv, comparison_json
     from hybridbatch.search.session import load_study
 
     load_study(folder, study)
     table = collect(folder.study(study))
-    print_as(kind, table, as_json=comparison_json, as_csv=comparison_csv, on_terminal=_print_study)
+
+    def as_json(table: StudyTable) -> Any:
+        return comparison_json(table, study_effects(folder.study(study), table))
+
+    def on_terminal(table: StudyTable, terminal: Console) -> None:
+        _print_study(table, study_effects(folder.study(study), table), terminal)
+
+    print_as(kind, table, as_json=as_json, as_csv=comparison_csv, on_terminal=on_terminal)
 
 
-def _print_study(table: StudyTable, terminal: Console) -> None:
+def _print_study(table: StudyTable, effects: ArmEffects | None, terminal: Console) -> None:
+    from hybridbatch.report.effect_tables import effect_notes, effect_tables
     from hybridbatch.report.tables import comparison
 
-    for part in comparison(table):
+    for part in [*comparison(table), *(effect_tables(effects) if effects else [])]:
         terminal.print(part, crop=False)  # on a very narrow terminal lines are broken, never cut
         terminal.print()
+    for note in effect_notes(effects) if effects else []:
+        terminal.print(note, style="dim")

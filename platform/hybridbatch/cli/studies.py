@@ -161,10 +161,12 @@ def report(
 ) -> None:
     """Write a self-contained HTML page about a study."""
     from hybridbatch.report.collect import collect
+    from hybridbatch.report.effects import study_effects
     from hybridbatch.report.page import write_page
     from hybridbatch.search.session import load_study
 
     folder = home_folder(home)
     load_study(folder, study)
     path = output or folder.study(study).path / "report.html"
-    typer.echo(write_page(collect(folder.study(study)), path))
+    table = collect(folder.study(study))
+    typer.echo(write_page(table, path, effects=study_effects(folder.study(study), table)))

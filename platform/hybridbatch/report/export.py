@@ -19,6 +19,9 @@ Keys of ``compare --json``:
   ``deviation`` over seeds, ``seeds``).
 - ``differences``: list of ``dataset``, ``measure``, ``first``, ``second``, ``difference`` (first - second),
   ``pooled_deviation`` over seeds, ``ratio`` (size of the difference in units of it).
+- ``effects``: of every baseline against the first one, or null: ``control``, ``arms``, ``headline``, ``languages``,
+  ``pairs`` (lists with the keys of ``comparisons`` in ``compare A B --json``; each list is one family of comparisons,
+  ``first`` is the arm, ``second`` the control), ``notes``.
 - ``leakage``: what is known of text shared between training and report sets.
 
 Numbers that are not finite are null.
@@ -33,13 +36,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hybridbatch.report.baselines import baseline_differences, baseline_groups
+from hybridbatch.report.effects import effects_json
 from hybridbatch.report.rung_correlation import rung_correlations
 
 if TYPE_CHECKING:
     from hybridbatch.report.collect import StudyTable, TrialRow
+    from hybridbatch.report.effects import ArmEffects
 
 
-def comparison_json(table: StudyTable) -> dict[str, Any]:
+def comparison_json(table: StudyTable, effects: ArmEffects | None = None) -> dict[str, Any]:
     """Return what ``compare --json`` prints; the module's text documents the keys."""
     groups = baseline_groups(table)
     plain = {
@@ -53,6 +58,7 @@ def comparison_json(table: StudyTable) -> dict[str, Any]:
         "rungs": [asdict(one) for one in rung_correlations(table)],
         "baselines": [asdict(group) for group in groups],
         "differences": [asdict(one) for one in baseline_differences(groups)],
+        "effects": effects_json(effects),
         "leakage": leakage(table),
     }
     content: dict[str, Any] = finite(plain)

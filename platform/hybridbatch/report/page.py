@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybridbatch.foundation import atomic
 from hybridbatch.report.baselines import MEASURES, baseline_differences, baseline_groups
+from hybridbatch.report.effect_tables import EFFECT_COLUMNS, effect_method, effect_rows
 from hybridbatch.report.export import leakage
 from hybridbatch.report.figures.study import study_cards
 from hybridbatch.report.naming import duration, measure_name, measure_text, number, short_paths
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hybridbatch.report.collect import StudyTable, TrialRow
+    from hybridbatch.report.effects import ArmEffects
     from hybridbatch.report.figures.card import FigureCard
 
 _PACKAGES = ("packages", "package_lock", "lock")  # shown apart: hundreds of lines
@@ -27,7 +29,7 @@ _ARROW = {"maximize": "↑", "minimize": "↓"}
 Cell = dict[str, Any]
 
 
-def write_page(table: StudyTable, path: Path, command: str | None = None) -> Path:
+def write_page(table: StudyTable, path: Path, command: str | None = None, effects: ArmEffects | None = None) -> Path:
     """Write the page of a study and return its path.
 
     Args:
@@ -35,14 +37,15 @@ def write_page(table: StudyTable, path: Path, command: str | None = None) -> Pat
         path: The HTML file.
         command: The command that makes the study again; by default ``hybridbatch run experiment.json``, with the
             experiment as the page shows it.
+        effects: What its arms change against the control, where there are some.
     """
-    atomic.write_text(path, study_page(table, command))
+    atomic.write_text(path, study_page(table, command, effects))
     return path
 
 
-def study_page(table: StudyTable, command: str | None = None) -> str:
+def study_page(table: StudyTable, command: str | None = None, effects: ArmEffects | None = None) -> str:
     """Return the page of a study as HTML; depends on the trial folders alone, not on the clock."""
-    cards = study_cards(table)
+    cards = study_cards(table, effects)
     return render_page(
         "study.html.jinja",
         cards,
@@ -56,6 +59,10 @@ def study_page(table: StudyTable, command: str | None = None) -> str:
         baselines=_baselines(table),
         differences=_differences(table),
         measures=[measure_name(measure) for measure in MEASURES],
+        effects=effects,
+        effect_columns=[_column(name, hint, right=right) for name, hint, right in EFFECT_COLUMNS],
+        effect_rows={} if effects is None else effect_rows(effects),
+        effect_method="" if effects is None else effect_method(effects),
         sections=_sections(cards),
         unhappy=[row for row in table.rows if row.result.state != "complete"],
         leakage=leakage(table),

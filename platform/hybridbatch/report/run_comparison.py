@@ -18,7 +18,7 @@ from hybridbatch.metrics.significance.bootstrap import Interval, paired_bootstra
 from hybridbatch.metrics.significance.clustered_means import ClusteredMeans, Floats
 from hybridbatch.metrics.significance.holm import holm
 from hybridbatch.metrics.significance.randomisation import randomisation_test
-from hybridbatch.metrics.significance.two_level import two_level_bootstrap
+from hybridbatch.metrics.significance.two_level import two_level_test
 from hybridbatch.report.baselines import MEASURES
 from hybridbatch.report.paired_scores import PairedScores, check_measures, pair_scores
 from hybridbatch.report.runs import Run
@@ -72,7 +72,8 @@ class RunDifference:
         effect: The difference in standard deviations of what single parallel questions add to it (Cohen's d_z); None
             where they do not scatter.
         p: Two-sided p-value.
-        p_holm: The same, corrected for the family by Holm's method.
+        cautious_p: What is corrected: with several seeds a larger one, which holds in the far tail too; else the same.
+        p_holm: That one, corrected for the family by Holm's method.
         holds: Whether it is at most alpha.
         better: ``first`` or ``second``; None when the difference does not hold, or neither way is better.
         items: Parallel questions that it rests on.
@@ -93,6 +94,7 @@ class RunDifference:
     high: float | None
     effect: float | None
     p: float
+    cautious_p: float
     items: int
     seeds: tuple[int, int]
     test: TestName
@@ -100,6 +102,11 @@ class RunDifference:
     p_holm: float = 1.0
     holds: bool = False
     better: Literal["first", "second"] | None = None
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether its p-value is a share of resamples that were drawn, and so no smaller than one of them."""
+        return self.test != "two-level" and not self.exact
 
 
 @dataclass(frozen=True)
@@ -140,10 +147,9 @@ def compare_runs(runs: Mapping[str | None, Sequence[Run]], settings: ComparisonS
     if not found:
         seen = ", ".join(settings.measures)
         raise UserError("no question of these runs defines any of the measures", path="--measure", seen=seen)
-    corrected_K = holm(np.array([one.p for one in found]))
-    finished = [_judged(one, float(p), settings.alpha) for one, p in zip(found, corrected_K, strict=True)]
+    finished = corrected(found, settings.alpha)
     smallest = len(finished) / (1 + settings.resamples)
-    if smallest > settings.alpha and not all(one.exact for one in finished):
+    if smallest > settings.alpha and any(one.is_drawn for one in finished):
         needed = int(len(finished) / settings.alpha) + 1
         notes.append(
             f"{settings.resamples} resamples are too few for {len(finished)} comparisons: no p-value drawn from them "
@@ -151,7 +157,13 @@ def compare_runs(runs: Mapping[str | None, Sequence[Run]], settings: ComparisonS
         )
     leakage = [line for of_set in runs.values() for run in of_set for line in run.leakage]
     kept = {dataset: tuple(of_set) for dataset, of_set in runs.items()}
-    return RunComparison(settings, kept, tuple(finished), tuple(dict.fromkeys([*notes, *leakage])))
+    return RunComparison(settings, kept, finished, tuple(dict.fromkeys([*notes, *leakage])))
+
+
+def corrected(found: Sequence[RunDifference], alpha: float) -> tuple[RunDifference, ...]:
+    """Return differences as one family: each with its corrected p-value and whether it holds at this level."""
+    corrected_K = holm(np.array([one.cautious_p for one in found]))
+    return tuple(_judged(one, float(p), alpha) for one, p in zip(found, corrected_K, strict=True))
 
 
 def _pairs(runs: Sequence[Run], against: str | None) -> list[tuple[Run, Run]]:
@@ -202,6 +214,7 @@ def _compare(
             high=_number(tested.high_M[m]),
             effect=_number(tested.effect_M[m]),
             p=float(tested.p_M[m]),
+            cautious_p=float(tested.cautious_p_M[m]),
             items=int(tested.items_M[m]),
             seeds=seeds,
             test=test,
@@ -228,6 +241,7 @@ class _Tested:
     high_M: Floats
     effect_M: Floats
     p_M: Floats
+    cautious_p_M: Floats
     items_M: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
     exact: bool
 
@@ -240,8 +254,8 @@ class _Tested:
         drawn, alpha, exact = how.resamples, how.alpha, False
         seed = derive_seed("compare", test, how.seed)
         if test == "two-level":
-            both = two_level_bootstrap(*sides, resamples=drawn, seed=seed, alpha=alpha)
-            low_M, high_M, p_M = both.low_M, both.high_M, both.p_M
+            both = two_level_test(*sides, alpha=alpha)
+            low_M, high_M, p_M, cautious_p_M = both.low_M, both.high_M, both.p_M, both.cautious_p_M
         else:
             interval_seed = derive_seed("compare", "bootstrap", how.seed)
             found = paired_bootstrap(apart, resamples=drawn, seed=interval_seed, alpha=alpha, interval=how.interval)
@@ -249,7 +263,8 @@ class _Tested:
             if test == "randomisation":
                 exchanged = randomisation_test(apart, resamples=drawn, seed=seed)
                 p_M, exact = exchanged.p_M, exchanged.exact
-        return cls(apart.point_M, low_M, high_M, _effect(apart), p_M, apart.items_M, exact)
+            cautious_p_M = p_M
+        return cls(apart.point_M, low_M, high_M, _effect(apart), p_M, cautious_p_M, apart.items_M, exact)
 
 
 def _mean(runs: Sequence[ClusteredMeans]) -> ClusteredMeans:

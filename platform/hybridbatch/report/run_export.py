@@ -7,8 +7,9 @@ Keys of ``compare A B --json``:
   ``measure``, ``place`` (null for the headline, ``de`` for the questions in a language, ``de-en`` for a cell),
   ``first_mean``, ``second_mean``, ``difference`` (first - second), ``low``, ``high`` (confidence interval, null with a
   single parallel question), ``effect`` (difference in standard deviations over parallel questions, or null), ``p``,
-  ``items`` (parallel questions it rests on), ``seeds`` (runs of either), ``test`` (``randomisation``, ``bootstrap``,
-  ``two-level``), ``exact``, ``p_holm``, ``holds``, ``better`` (``first``, ``second`` or null).
+  ``cautious_p`` (what is corrected: with several seeds a larger one, which holds in the far tail), ``items`` (parallel
+  questions it rests on), ``seeds`` (runs of either), ``test`` (``randomisation``, ``bootstrap``, ``two-level``),
+  ``exact``, ``p_holm``, ``holds``, ``better`` (``first``, ``second`` or null).
 - ``method``: ``unit``, ``interval``, ``resamples``, ``seed``, ``alpha``, ``correction``, ``family`` (number of
   comparisons in it).
 - ``notes``: what a reader has to know.

@@ -103,13 +103,15 @@ def _method(comparison: RunComparison) -> str:
         ("randomisation", True): "p: paired randomisation test, exact",
         ("randomisation", False): f"p: paired randomisation test, {drawn}",
         ("bootstrap", False): f"p: paired bootstrap, {drawn}",
-        ("two-level", False): f"p and interval: two-level bootstrap over seeds and parallel questions, {drawn}",
+        ("two-level", False): "p and interval: two-level test over seeds and parallel questions",
     }
     parts = [words[test] for test in tests]
     if any(one.test != "two-level" for one in found):
         kind = {"bca": "BCa", "percentile": "percentiles"}[how.interval]
         parts.append(f"interval: paired bootstrap ({kind}), {drawn}")
         parts.append("single runs: other seeds may differ" if all(max(one.seeds) == 1 for one in found) else "")
+    if any(one.test == "two-level" for one in found):
+        parts.append("p Holm: from p-values that hold in the far tail with few seeds")
     parts.append("item: a parallel question with all its translations, the unit of every test")
     parts.append(f"holds for the better one: p at most {level} after Holm's correction over {_counted(found)}")
     return "; ".join(filter(None, parts))

@@ -34,7 +34,8 @@ class FigureCard:
         caption: What it shows.
         intro: How the figures of the section are read; stands once, under the section's heading.
         figure: The figure; None when it cannot be drawn, and then the caption says why.
-        shape: ``normal``; ``wide`` takes the page's full width, ``square`` is as high as wide, ``low`` fits a few bars.
+        shape: ``normal``; ``wide`` takes the page's full width, ``square`` is as high as wide, ``low`` fits a few bars,
+            ``tall`` fits many of them.
     """
 
     section: str
@@ -42,7 +43,7 @@ class FigureCard:
     caption: str
     figure: go.Figure | None
     intro: str = ""
-    shape: Literal["normal", "wide", "square", "low"] = "normal"
+    shape: Literal["normal", "wide", "square", "low", "tall"] = "normal"
 
 
 def new_figure(x: str, y: str, *, log_x: bool = False) -> go.Figure:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from hybridbatch.report.figures.card import PRUNED, FigureCard, axis_name, groups, hover, new_figure
-from hybridbatch.report.naming import measure_name
+from hybridbatch.report.naming import counted, measure_name
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -27,9 +28,15 @@ def curve_cards(table: StudyTable) -> list[FigureCard]:
         _add(figure, members, metric, name, colour)
     for state, dash in (("pruned", "dot"), ("failed", "dash")):
         _add(figure, [row for row in stopped if row.result.state == state], metric, state, PRUNED, dash=dash)
+    pruned = Counter(row.result.rungs[-1].step for row in stopped if row.result.state == "pruned" and row.result.rungs)
+    for step in sorted(pruned):
+        figure.add_vline(x=step, line={"width": 1, "dash": "dot", "color": PRUNED})
+    ends = ", ".join(f"{count} at step {step:,}" for step, count in sorted(pruned.items()))
+    marked = f", at the rungs that vertical lines mark: {ends}." if ends else "."
     caption = (
-        f"{measure_name(metric)} on the selection set at each evaluation, one line a trial, the best one thick. "
-        "Dotted grey lines that end in a cross were pruned there."
+        f"{measure_name(metric)} on the selection set at each evaluation (points), one line a trial, the best one "
+        f"thick: {counted(len(table.complete), 'complete trial')}, {sum(pruned.values())} pruned. Dotted grey lines "
+        f"that end in a cross were pruned there{marked}"
     )
     return [FigureCard("Learning curves", f"{measure_name(metric)} by step", caption, figure, shape="wide")]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from hybridbatch.report.collect import MIX
-from hybridbatch.report.figures.card import SEARCHED, FigureCard, new_figure, safe
-from hybridbatch.report.figures.response import is_logarithmic
+from hybridbatch.report.figures.card import FRONT, SEARCHED, FigureCard, new_figure, safe
+from hybridbatch.report.figures.comparable import comparable, is_logarithmic
 from hybridbatch.report.naming import measure_name
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from hybridbatch.report.collect import StudyTable, TrialRow
 
 FEWEST_TRIALS = 4  # with fewer, trees of the forest have nothing to split
+FORESTS = 4  # of different seeds: how far they scatter says how much of a share is chance of the method
+_FEWER_FORESTS, _MANY_TRIALS = 2, 300
 _SECTION = "What mattered"
 
 
@@ -30,36 +33,65 @@ def importance_cards(table: StudyTable) -> list[FigureCard]:
         if not shares:
             reason = (
                 f"Needs at least {FEWEST_TRIALS} complete trials that differ in the searched values alone, with "
-                f"different outcomes; this study has {len(_comparable(table))}."
+                f"different outcomes; this study has {len(comparable(table))}."
             )
             cards.append(FigureCard(_SECTION, title, reason, None))
             continue
-        ordered = sorted(shares.items(), key=lambda share: share[1])
+        ordered = sorted(shares.items(), key=lambda share: share[1].mean)
         figure = new_figure("share of the variance explained", "")
         figure.add_bar(
-            x=[share for _, share in ordered],
+            x=[share.mean for _, share in ordered],
             y=[safe(path) for path, _ in ordered],
             orientation="h",
             marker={"color": SEARCHED},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [share.highest - share.mean for _, share in ordered],
+                "arrayminus": [share.mean - share.lowest for _, share in ordered],
+                "color": FRONT,
+            },
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         )
         figure.update_layout(bargap=0.45)
         figure.update_xaxes(range=[0, 1])
+        forests = next(iter(shares.values())).forests
         caption = (
             f"Share of the variance of {measure_name(objective.metric)} that each searched value explains by itself "
-            f"and in combination (fANOVA over a random forest with a fixed seed), from {len(_comparable(table))} "
-            "complete trials that differ in nothing else but the seed. With few trials this is a hint, not a finding."
+            f"and in combination (fANOVA), from {len(comparable(table))} complete trials that differ in nothing else "
+            f"but the seed. Bars: mean of {forests} random forests with fixed seeds; lines: the lowest and the highest "
+            "of them, no confidence interval, since other trials would scatter more. With few trials this is a hint, "
+            "not a finding."
         )
         cards.append(FigureCard(_SECTION, title, caption, figure, shape="low"))
     return cards
 
 
-def importances(table: StudyTable, objective: int) -> dict[str, float]:
+@dataclass(frozen=True)
+class Importance:
+    """Importance of a searched path.
+
+    Attributes:
+        mean: Mean share of the variance over the forests.
+        lowest: The lowest of them.
+        highest: The highest.
+        forests: Their number.
+    """
+
+    mean: float
+    lowest: float
+    highest: float
+    forests: int
+
+
+def importances(table: StudyTable, objective: int) -> dict[str, Importance]:
     """Return the importance of each searched path for one objective; empty when there are too few outcomes.
 
-    The study is rebuilt in memory from the results, so that the ledger need not be there.
+    fANOVA (Hutter, Hoos and Leyton-Brown, *An efficient approach for assessing hyperparameter importance*, ICML 2014)
+    by Optuna's evaluator, which takes pruned trials' absence as it is: only complete trials have a final value. The
+    study is rebuilt in memory from the results, so that the ledger need not be there.
     """
-    rows = _comparable(table)
+    rows = comparable(table)
     outcomes = [row.result.values[objective] for row in rows if row.result.values is not None]
     if len(outcomes) < FEWEST_TRIALS or len(set(outcomes)) == 1:
         return {}
@@ -70,26 +102,12 @@ def importances(table: StudyTable, objective: int) -> dict[str, float]:
     if not varied:
         return {}
     study = _rebuilt(rows, {path: distributions[path] for path in varied}, objective)
-    found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(n_trees=64, max_depth=64, seed=0))
-    return {path: float(share) for path, share in found.items()}
-
-
-def _comparable(table: StudyTable) -> list[TrialRow]:
-    """Return the complete trials that differ in searched values and seed alone: baselines may be among them."""
-    search = table.experiment.get("search", {})
-    space: dict[str, dict[str, Any]] = search.get("space", {})
-    complements = {path: (space.get(path) or {}).get("complement") for path in table.searched}
-    may_differ = {*table.searched, *complements.values(), "training.seed"}
-    # Of a baseline the share of the mix is known, which is the weight itself where it has a complement.
-    if all(complements[path] for path in table.searched if path.startswith(f"{MIX}.")):
-        inside = {name for name, values in search.get("baselines", {}).items() if values.keys() <= may_differ}
-    else:
-        inside = set()
-    return [
-        row
-        for row in table.complete
-        if (not row.result.baseline or row.result.baseline in inside) and row.placed.keys() >= set(table.searched)
+    forests = [
+        get_param_importances(study, evaluator=FanovaImportanceEvaluator(n_trees=64, max_depth=64, seed=seed))
+        for seed in range(FORESTS if len(rows) <= _MANY_TRIALS else _FEWER_FORESTS)
     ]
+    by_path = {path: [float(forest[path]) for forest in forests] for path in varied}
+    return {path: Importance(fmean(one), min(one), max(one), len(one)) for path, one in by_path.items()}
 
 
 def _rebuilt(rows: list[TrialRow], distributions: dict[str, BaseDistribution], objective: int) -> Study:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hybridbatch.report.collect import MIX
 from hybridbatch.report.figures.card import (
     FRONT,
@@ -18,20 +16,25 @@ from hybridbatch.report.figures.card import (
     safe,
     tick_logarithmic,
 )
-from hybridbatch.report.naming import measure_name
+from hybridbatch.report.figures.comparable import comparable, is_logarithmic
+from hybridbatch.report.naming import counted, measure_name, measure_text, number
+from hybridbatch.report.response_fit import Response, TooFew, as_number, fit_response
+from hybridbatch.spec.objectives import objective_directions
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from hybridbatch.report.collect import StudyTable, TrialRow
 
+_BAND, _STRIPE = "rgba(123,135,148,0.22)", "rgba(47,158,116,0.16)"
 _OF_THE_MIX = ("map_mono", "map_cross", "map_multi", "rank_distance")
 _INTRO = (
     "Each figure shows one measure of the selection set against one searched value; the other searched values differ "
-    "between the points too. Diamonds are baselines, at the value they were run with."
+    "between the points too. Diamonds are baselines, at the value they were run with. The line is the expected measure "
+    "by a Gaussian process over all searched values, the others averaged out; its band is a 95% credible interval of "
+    "the expectation, and the shaded stripe one for the place of the best value. The search looks more often where it "
+    "expects much, and pruned trials have no final value: what lies elsewhere is known less well."
 )
-_FEWEST_FOR_GUIDE = 6
-_BANDWIDTH = 0.12  # of the range: wide enough to calm single trials, narrow enough to keep a peak in the middle
 
 
 def response_cards(table: StudyTable) -> list[FigureCard]:
@@ -44,28 +47,27 @@ def response_cards(table: StudyTable) -> list[FigureCard]:
     return cards
 
 
-def is_logarithmic(table: StudyTable, path: str) -> bool:
-    """Return whether a path was searched on a logarithmic scale."""
-    stated = table.experiment.get("search", {}).get("space", {}).get(path, {})
-    return bool(stated.get("log_uniform") or stated.get("log"))
-
-
 def _card(table: StudyTable, path: str, metric: str) -> FigureCard | None:
     rows = tuple(row for row in table.complete if path in row.placed and measured(row, table, metric) is not None)
     if not rows:
         return None
-    numeric = all(_is_number(row.placed[path]) for row in rows)
-    log = numeric and is_logarithmic(table, path) and min(row.placed[path] for row in rows) > 0
-    figure = new_figure(safe(path), axis_name(metric), log_x=log)
-    searched = [row for row in rows if not row.result.baseline]
+    numeric = all(as_number(row.placed[path]) is not None for row in rows)
+    counted_lists = numeric and any(isinstance(row.placed[path], list | tuple) for row in rows)
+    places: dict[int, Any] = {
+        row.result.number: as_number(row.placed[path]) if numeric else safe(row.placed[path]) for row in rows
+    }
+    log = numeric and is_logarithmic(table, path) and min(map(float, places.values())) > 0
+    figure = new_figure(f"number of {safe(path)}" if counted_lists else safe(path), axis_name(metric), log_x=log)
     if log:
-        tick_logarithmic(figure, [float(row.placed[path]) for row in rows])
+        tick_logarithmic(figure, [float(place) for place in places.values()])
     if not numeric:
         figure.update_xaxes(type="category")
-    guided = numeric and _add_guide(figure, [(row.placed[path], measured(row, table, metric)) for row in searched], log)
+    fitted = response_of(table, path, metric) if numeric else TooFew("a choice, not a number: no response is fitted")
+    if isinstance(fitted, Response):
+        _add_response(figure, fitted)
     for name, colour, members in groups(table, rows):
         figure.add_scatter(
-            x=[row.placed[path] if numeric else safe(row.placed[path]) for row in members],
+            x=[places[row.result.number] for row in members],
             y=[measured(row, table, metric) for row in members],
             mode="markers",
             name=name,
@@ -73,37 +75,63 @@ def _card(table: StudyTable, path: str, metric: str) -> FigureCard | None:
             text=[hover(row) for row in members],
             hovertemplate=f"%{{text}}<br>{axis_name(metric)} %{{y:.4g}}<extra></extra>",
         )
-    caption = f"{measure_name(metric)} on the selection set against {path}, one point a complete trial."
-    caption += " The line is a local mean of the searched trials, to guide the eye." if guided else ""
+    caption = f"{measure_name(metric)} on the selection set against {path}, {counted(len(rows), 'complete trial')}. "
+    caption += _said(fitted, metric)
     title = f"{measure_name(metric)} by {path}"
     return FigureCard("Response to what was searched", title, caption, figure, intro=_INTRO)
+
+
+def response_of(table: StudyTable, path: str, metric: str) -> Response | TooFew:
+    """Return the response of a measure to one searched path, from the trials that differ in searched values alone."""
+    rows = [row for row in comparable(table) if measured(row, table, metric) is not None]
+    return fit_response(
+        [{one: row.placed[one] for one in table.searched} for row in rows],
+        [value for row in rows if (value := measured(row, table, metric)) is not None],
+        path,
+        logarithmic=frozenset(one for one in table.searched if is_logarithmic(table, one)),
+        direction=objective_directions().get(metric) or "maximize",
+    )
+
+
+def _said(fitted: Response | TooFew, metric: str) -> str:
+    if isinstance(fitted, TooFew):
+        return f"No line: {fitted.reason}."
+    noise = measure_text(metric, fitted.noise)
+    ends = f"{number(fitted.optimum_low[0])} to {number(fitted.optimum_high[0])}"
+    best = (
+        f"Where it is best is not known from these trials: anywhere from {ends}"
+        if fitted.is_vague
+        else f"Best expected at {number(fitted.optimum[0])} (95%: {ends})"
+    )
+    return (
+        f"{best}; a trial scatters by {noise} (standard deviation) around the line, fitted to {fitted.trials} trials."
+    )
 
 
 def _symbols(rows: list[TrialRow]) -> list[str]:
     return ["star" if row.best else "diamond" if row.result.baseline else "circle" for row in rows]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _add_guide(figure: go.Figure, points: list[tuple[float, float | None]], log: bool) -> bool:
-    """Add a Gaussian-weighted local mean (Nadaraya 1964, Watson 1964) and return whether there were points enough."""
-    known = [(x, y) for x, y in points if y is not None]
-    if len({x for x, _ in known}) < _FEWEST_FOR_GUIDE:
-        return False
-    x_n, y_n = (np.array(column, dtype=np.float64) for column in zip(*known, strict=True))
-    place_n = np.log(x_n) if log else x_n
-    grid_m = np.linspace(place_n.min(), place_n.max(), 60)
-    width = _BANDWIDTH * float(np.ptp(place_n))
-    weight_mn = np.exp(-0.5 * ((grid_m[:, None] - place_n[None, :]) / width) ** 2)
-    mean_m = weight_mn @ y_n / weight_mn.sum(axis=1)
+def _add_response(figure: go.Figure, fitted: Response) -> None:
+    """Add the expected measure, its band, and a stripe where the best value may be."""
+    places = [place for (place,) in fitted.places]
     figure.add_scatter(
-        x=[float(x) for x in (np.exp(grid_m) if log else grid_m)],
-        y=[float(y) for y in mean_m],
+        x=[*places, *reversed(places)],
+        y=[*fitted.high, *reversed(fitted.low)],
         mode="lines",
-        line={"color": FRONT, "width": 1.5, "dash": "dot"},
-        name="local mean",
+        fill="toself",
+        fillcolor=_BAND,
+        line={"width": 0},
+        name="95% interval",
         hoverinfo="skip",
     )
-    return True
+    figure.add_scatter(
+        x=places,
+        y=list(fitted.mean),
+        mode="lines",
+        line={"color": FRONT, "width": 2},
+        name="expected",
+        hovertemplate="%{x:.4g}: expected %{y:.4g}<extra></extra>",
+    )
+    if not fitted.is_vague:
+        figure.add_vrect(x0=fitted.optimum_low[0], x1=fitted.optimum_high[0], fillcolor=_STRIPE, line_width=0)

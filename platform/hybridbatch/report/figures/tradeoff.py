@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hybridbatch.report.figures.card import FRONT, FigureCard, axis_name, groups, hover, new_figure, tick_logarithmic
+from hybridbatch.report.figures.card import (
+    FRONT,
+    SEARCHED,
+    FigureCard,
+    axis_name,
+    groups,
+    hover,
+    new_figure,
+    tick_logarithmic,
+)
 from hybridbatch.report.naming import counted
-from hybridbatch.report.pareto import non_dominated
+from hybridbatch.report.pareto import hypervolume_over_time, non_dominated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +39,7 @@ def tradeoff_cards(table: StudyTable) -> list[FigureCard]:
 
     cards = [_card(table, "the selection set", lambda row: row.selection)]
     cards += [_card(table, dataset, on(dataset)) for dataset in table.report_sets]
+    cards += [_over_time(table, by_hours=by_hours) for by_hours in (False, True)]
     return [card for card in cards if card is not None]
 
 
@@ -71,3 +81,38 @@ def _card(table: StudyTable, where: str, summary: Callable[[TrialRow], dict[str,
         )
     caption = f"{counted(len(rows), 'complete trial')}, measured on {where}."
     return FigureCard("Accuracy against language bias", f"On {where}", caption, figure, intro=_INTRO)
+
+
+def _over_time(table: StudyTable, *, by_hours: bool) -> FigureCard | None:
+    ended = sorted(table.rows, key=lambda row: (row.result.finished, row.result.number))
+    outcomes = [(row.result.seconds.get("total", 0.0) / 3600, _outcome(row)) for row in ended]
+    points = hypervolume_over_time(outcomes, ("minimize", "maximize"))
+    if not points:
+        return None
+    along = "hours of work on trials" if by_hours else "trials ended"
+    figure = new_figure(along, "dominated share of the box")
+    figure.add_scatter(
+        x=[point.hours if by_hours else point.trials for point in points],
+        y=[point.share for point in points],
+        mode="lines+markers",
+        line={"shape": "hv", "color": SEARCHED, "width": 2},
+        marker={"size": 5, "color": SEARCHED},
+        text=[hover(row) for row in ended],
+        hovertemplate=f"after %{{x:.4g}} {along}: %{{y:.3f}}<br>%{{text}}<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_yaxes(rangemode="tozero")
+    complete = sum(values is not None for _, values in outcomes)
+    caption = (
+        f"Hypervolume: the share of the box between the worst and the best {axis_name(BIAS)} and {axis_name(ACCURACY)} "
+        f"on the selection set that {counted(complete, 'complete trial')} of {len(points)} dominate, baselines "
+        "included, in the order in which they ended. A curve that has been flat for long says that more trials are of "
+        "little use. No interval: these are the trials themselves; shares of different studies do not compare."
+    )
+    return FigureCard("Accuracy against language bias", f"Hypervolume by {along}", caption, figure, intro=_INTRO)
+
+
+def _outcome(row: TrialRow) -> tuple[float, float] | None:
+    if row.result.state != "complete" or not {ACCURACY, BIAS} <= row.selection.keys():
+        return None
+    return row.selection[BIAS], row.selection[ACCURACY]

@@ -12,8 +12,10 @@ function themed(layout) {
     tickcolor: colour("--line"), ...given, tickfont: { color: colour("--soft"), size: narrow.matches ? 10 : 12 },
     title: { ...(given || {}).title, font: { color: colour("--soft"), size: narrow.matches ? 11 : 13 } },
   });
+  const ternary = layout.ternary && { ...layout.ternary, bgcolor: "rgba(0,0,0,0)" };
+  for (const name of ternary ? ["aaxis", "baxis", "caxis"] : []) ternary[name] = axis(ternary[name]);
   return {
-    ...layout, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true,
+    ...layout, ...(ternary && { ternary }), paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true,
     font: { family: getComputedStyle(document.body).fontFamily, color: colour("--ink"), size: 13 },
     hoverlabel: { ...layout.hoverlabel, bgcolor: colour("--card"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
     xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
