@@ -20,6 +20,7 @@ Keys of ``compare --json``:
 - ``differences``: list of ``dataset``, ``measure``, ``first``, ``second``, ``difference`` (first - second),
   ``pooled_deviation`` over seeds, ``ratio`` (size of the difference in units of it).
 - ``leakage``: what is known of text shared between training and report sets.
+- ``warm_start``: what was taken from each earlier study (:meth:`~hybridbatch.spec.taken.Taken.entries`).
 
 Numbers that are not finite are null.
 """
@@ -54,6 +55,7 @@ def comparison_json(table: StudyTable) -> dict[str, Any]:
         "baselines": [asdict(group) for group in groups],
         "differences": [asdict(one) for one in baseline_differences(groups)],
         "leakage": leakage(table),
+        "warm_start": table.taken.entries(),
     }
     content: dict[str, Any] = finite(plain)
     return content
