@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections.abc import Sequence
 from typing import Any, cast
 
 import optuna
@@ -17,6 +18,7 @@ from hybridbatch.foundation.registries import PRUNERS, SAMPLERS
 from hybridbatch.search.distributions import contains, fraction_of, space_to_optuna
 from hybridbatch.search.planned import planned_trials
 from hybridbatch.search.seeded_sampler import sampler_of
+from hybridbatch.spec.taken import Learnt
 
 SPACE: dict[str, Any] = {
     "batches.mix.monolingual": {"uniform": [0.1, 0.9]},
@@ -35,7 +37,12 @@ values = st.floats(min_value=0, max_value=1)
 
 
 def draw(
-    kind: str, space: dict[str, Any], objectives: list[dict[str, str]], seed: int = 0, restarted: bool = False
+    kind: str,
+    space: dict[str, Any],
+    objectives: list[dict[str, str]],
+    seed: int = 0,
+    restarted: bool = False,
+    learnt: Sequence[Learnt] = (),
 ) -> list[dict[str, Any]]:
     """Return what a sampler asks for in a study of which every third trial is pruned.
 
@@ -53,7 +60,7 @@ def draw(
     )
     search, distributions = made.search, space_to_optuna(made.search.space)
     directions = [objective.direction for objective in search.objectives]
-    study = optuna.create_study(sampler=sampler_of(search), directions=directions)
+    study = optuna.create_study(sampler=sampler_of(search, learnt), directions=directions)
     drawn = []
     for number in range(TRIALS):
         trial = study.ask()
@@ -61,7 +68,7 @@ def draw(
             first = next(iter(distributions))
             trial._suggest(first, distributions[first])
             name = study.study_name
-            study = optuna.load_study(study_name=name, storage=study._storage, sampler=sampler_of(search))
+            study = optuna.load_study(study_name=name, storage=study._storage, sampler=sampler_of(search, learnt))
             trial = optuna.Trial(study, trial._trial_id)
         drawn.append({path: trial._suggest(path, distribution) for path, distribution in distributions.items()})
         if number % 3 == 2:
@@ -84,6 +91,23 @@ def test_samplers_stay_in_the_space_and_repeat_by_seed(kind: str, objectives: li
     several = {path: space[path] for path in space if path != "training.seed"}  # which has one value
     assert draw(kind, several, objectives) == draw(kind, several, objectives, restarted=True)
     assert drawn != draw(kind, space, objectives, seed=1)
+
+
+@pytest.mark.parametrize("objectives", OBJECTIVES, ids=("one objective", "two objectives"))
+@pytest.mark.parametrize("kind", SAMPLERS.entries())
+def test_samplers_learn_from_earlier_studies_or_say_that_they_do_not(
+    kind: str, objectives: list[dict[str, str]]
+) -> None:
+    space = {path: one for path, one in (LISTED if kind == "grid" else SPACE).items() if path != "training.seed"}
+    learnt = [
+        Learnt(number, pruned, False, (0.01 * number, 9.0)[: len(objectives)], 2 if pruned else 0, {}, params)
+        for number, (params, pruned) in enumerate(
+            (params, place % 5 == 4) for place, params in enumerate(draw("random", space, objectives, seed=5) * 3)
+        )
+    ]
+    drawn = draw(kind, space, objectives, learnt=learnt)
+    assert (drawn != draw(kind, space, objectives)) is cast(Any, SAMPLERS.get(kind)).learns
+    assert drawn == draw(kind, space, objectives, learnt=learnt, restarted=True)
 
 
 @pytest.mark.parametrize("kind", SAMPLERS.entries())

@@ -24,14 +24,17 @@ def plan(
     as_json: options.Json = False,
 ) -> None:
     """Show what would run: data, trials, batches, resources. Starts nothing."""
+    from hybridbatch.search.opening import would_take
     from hybridbatch.search.preview import preview
+    from hybridbatch.search.session import ledger_url
     from hybridbatch.spec.reader import read_experiment
     from hybridbatch.terminal.plan_view import print_plan
 
     folder = home_folder(home)
     experiment = read_experiment(file)
     with about(file):
-        planned = preview(experiment, data_location(data, folder, experiment.name), trials)
+        taken = would_take(experiment, ledger_url(experiment, folder), folder.study(experiment.name).read_taken())
+        planned = preview(experiment, data_location(data, folder, experiment.name), trials, taken)
     if as_json:
         print_json(asdict(planned))
     else:

@@ -14,6 +14,7 @@ from hybridbatch.foundation.passwords import hide_passwords
 from hybridbatch.report.pareto import non_dominated
 from hybridbatch.spec.constraints import Constraint
 from hybridbatch.spec.folders import read_record
+from hybridbatch.spec.taken import NOTHING, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,6 +73,7 @@ class StudyTable:
         rows: Finished trials by number.
         unfinished: Numbers of trials that were started and have no result.
         constraints: What trials had to keep to.
+        taken: What the study took from earlier ones.
     """
 
     study: str
@@ -80,6 +82,7 @@ class StudyTable:
     rows: tuple[TrialRow, ...]
     unfinished: tuple[int, ...] = field(default=())
     constraints: tuple[Constraint, ...] = ()
+    taken: Taken = NOTHING
 
     @property
     def complete(self) -> tuple[TrialRow, ...]:
@@ -130,9 +133,8 @@ def collect(study: StudyFolder) -> StudyTable:
     objectives = _objectives(experiment, (result for result, _ in rows))
     constraints = tuple(map(Constraint.model_validate, experiment.get("search", {}).get("constraints", ())))
     table = [TrialRow(result, _placed(folder, result, paths), result.selection) for result, folder in rows]
-    return StudyTable(
-        study.name, experiment, objectives, _marked(table, objectives, constraints), tuple(unfinished), constraints
-    )
+    marked = _marked(table, objectives, constraints)
+    return StudyTable(study.name, experiment, objectives, marked, tuple(unfinished), constraints, study.read_taken())
 
 
 def best_trial(study: StudyFolder) -> TrialFolder:

@@ -23,6 +23,7 @@ Keys of ``compare --json``:
   ``pairs`` (lists with the keys of ``comparisons`` in ``compare A B --json``; each list is one family of comparisons,
   ``first`` is the arm, ``second`` the control), ``notes``.
 - ``leakage``: what is known of text shared between training and report sets.
+- ``warm_start``: what was taken from each earlier study (:meth:`~hybridbatch.spec.taken.Taken.entries`).
 
 Numbers that are not finite are null.
 """
@@ -60,6 +61,7 @@ def comparison_json(table: StudyTable, effects: ArmEffects | None = None) -> dic
         "differences": [asdict(one) for one in baseline_differences(groups)],
         "effects": effects_json(effects),
         "leakage": leakage(table),
+        "warm_start": table.taken.entries(),
     }
     content: dict[str, Any] = finite(plain)
     return content

@@ -14,6 +14,7 @@ from hybridbatch.report.figures.study import study_cards
 from hybridbatch.report.naming import duration, measure_name, measure_text, number, short_paths
 from hybridbatch.report.rendering import render_page
 from hybridbatch.report.tables import difference_text, is_clear, spread_text
+from hybridbatch.report.taken_text import taken_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,7 @@ def study_page(table: StudyTable, command: str | None = None, effects: ArmEffect
         counts=table.counts(),
         tiles=_tiles(table),
         constraints=" and ".join(one.name for one in table.constraints),
+        taken=taken_lines(table.taken.entries()),
         trial_columns=_trial_columns(table),
         trial_rows=[_trial_cells(table, row) for row in table.rows],
         report_tables=[_report_table(table, dataset) for dataset in table.report_sets],

@@ -12,6 +12,7 @@ from rich.text import Text
 from hybridbatch.report.baselines import MEASURES, baseline_differences, baseline_groups
 from hybridbatch.report.naming import duration, measure_name, measure_text, number, short_paths
 from hybridbatch.report.rung_correlation import rung_correlations
+from hybridbatch.report.taken_text import taken_lines
 
 if TYPE_CHECKING:
     from hybridbatch.report.baselines import BaselineDifference, Spread
@@ -41,7 +42,7 @@ def comparison(table: StudyTable) -> list[Table]:
 
 def trial_table(table: StudyTable) -> Table:
     """Return the trials: state, objectives (measured on the selection set), searched values, time."""
-    shown = plain_table(f"{table.study}: trials", legend(table))
+    shown = plain_table(f"{table.study}: trials", "\n".join((legend(table), *taken_lines(table.taken.entries()))))
     for heading in ("", "trial", "state"):
         shown.add_column(heading)
     for objective in table.objectives:

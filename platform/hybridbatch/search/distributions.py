@@ -40,6 +40,11 @@ def contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
+def in_type(distribution: BaseDistribution, value: Any) -> Any:
+    """Return ``value``, which the distribution contains, in the type in which it gives it."""
+    return distribution.to_external_repr(distribution.to_internal_repr(value))
+
+
 def at_fraction(distribution: BaseDistribution, fraction: float) -> Any:
     """Return the value below which a ``fraction`` of a distribution lies.
 

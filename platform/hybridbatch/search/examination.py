@@ -14,7 +14,7 @@ from hybridbatch.foundation.errors import HybridBatchError, UserError
 from hybridbatch.search.archive import Archive
 from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.ownership import LEASE, Owner, has_lapsed
-from hybridbatch.search.session import last_step, ledger_url, tell_from_folder, tracking_store
+from hybridbatch.search.session import last_step, open_ledger, tell_from_folder, tracking_store
 from hybridbatch.search.telling import TOLD
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder, StudyFolder, TrialFolder
@@ -73,7 +73,7 @@ def examine_study(experiment: Experiment, home: HomeFolder, *, repair: bool) -> 
     Raises:
         StoreError: If the ledger cannot be reached.
     """
-    ledger = Ledger(experiment, ledger_url(experiment, home))
+    ledger = open_ledger(experiment, home)
     study = home.study(experiment.name)
     try:
         for trial in ledger.study.get_trials(deepcopy=False):

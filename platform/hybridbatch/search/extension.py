@@ -9,10 +9,9 @@ from optuna.distributions import check_distribution_compatibility
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.distributions import to_optuna
 from hybridbatch.search.identity import extended_experiment, identity
-from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.planned import planned_trials
 from hybridbatch.search.samplers.grid import GridSettings
-from hybridbatch.search.session import ledger_url, load_study
+from hybridbatch.search.session import ledger_url, load_study, open_ledger
 from hybridbatch.spec.experiment import Experiment, Search
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.reader import validate
@@ -64,7 +63,7 @@ def extend_study(home: HomeFolder, name: str, trials: int | None, changed: Exper
     _check_space(experiment.search, new)
     extended = experiment.model_copy(update={"search": new})
     plan = planned_trials(extended)
-    ledger = Ledger(experiment, url)
+    ledger = open_ledger(experiment, home)
     try:
         there = len(ledger.study.get_trials(deepcopy=False))
         if plan.total < there:

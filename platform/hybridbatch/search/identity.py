@@ -14,19 +14,20 @@ from hybridbatch.spec.experiment import Experiment
 
 # Names of user attributes of the study.
 EXPERIMENT, PLANNED, EXTENSIONS = "experiment", "planned", "extensions"
+CONTENT = "content"  # the experiment as JSON, for later studies that compare themselves with it
 
 
 def identity(experiment: Experiment) -> str:
     """Return the fingerprint of what makes an experiment this one: all but its size, its end, resources and stores."""
     # Without defaults: a newer version that knows one more key does not make it another experiment.
-    content = experiment.model_dump(
+    told = experiment.model_dump(
         mode="json",
         exclude={"resources": True, "stores": True, "search": {"trials", "budget", "stop"}},
         exclude_defaults=True,
     )
     data = experiment.data
     names = [source.dataset for source in (*data.train, data.selection, *data.report)]  # a default of each one's class
-    return fingerprint.of_json([content, names])
+    return fingerprint.of_json([told, names])
 
 
 def check_identity(study: optuna.Study, experiment: Experiment) -> None:
@@ -48,6 +49,13 @@ def check_identity(study: optuna.Study, experiment: Experiment) -> None:
             remedy="give the changed experiment another name, or use another --home; `hybridbatch extend` changes "
             "the space of trials to come (and ends its work when it was killed in the middle)",
         )
+    if CONTENT not in study.user_attrs:
+        study.set_user_attr(CONTENT, content(experiment))
+
+
+def content(experiment: Experiment) -> str:
+    """Return an experiment as the ledger holds it: without stores, since whoever looks into the ledger sees it."""
+    return experiment.model_dump_json(exclude={"stores"})
 
 
 def extended_experiment(name: str, url: str) -> dict[str, Any] | None:

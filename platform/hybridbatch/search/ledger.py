@@ -8,11 +8,9 @@ trial, so that a trial that reports the same rung again after a restart gets the
 from __future__ import annotations
 
 import uuid
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -21,12 +19,11 @@ from optuna.trial import TrialState
 from hybridbatch.search import attempts
 from hybridbatch.search.assignment import Assignment, Begun, Counts
 from hybridbatch.search.drawing import Drawing
-from hybridbatch.search.identity import EXPERIMENT, EXTENSIONS, PLANNED, check_identity, identity
+from hybridbatch.search.opening import extension_entry, open_study, write_extension
 from hybridbatch.search.ownership import LEASE, Owner, has_lapsed, last_renewal, lease
 from hybridbatch.search.patience import Patience, waits_out
 from hybridbatch.search.planned import BASELINE, planned_trials
 from hybridbatch.search.renewal import Renewal
-from hybridbatch.search.seeded_sampler import sampler_of
 from hybridbatch.search.spending import spent_by
 from hybridbatch.search.stop_rule import StopRule
 from hybridbatch.search.storage import close_storage, exclusive, open_storage, readable_store_errors
@@ -36,6 +33,7 @@ from hybridbatch.search.verdicts import RungRecord
 from hybridbatch.spec.attempts import Attempts, Cause
 from hybridbatch.spec.budget import Spent
 from hybridbatch.spec.experiment import Experiment
+from hybridbatch.spec.taken import NOTHING, Taken
 from hybridbatch.spec.trial import Rung, TrialResult
 
 if TYPE_CHECKING:
@@ -62,71 +60,56 @@ class Ledger:
     Args:
         experiment: The experiment as the user wrote it.
         url: URL of the Optuna storage.
+        kept: What the study's folder says that it took from earlier ones: the ledger may have been lost.
 
     Attributes:
+        taken: What it took from earlier studies.
         latency: Is told how long each call took.
         workers: How many work on a trial, as its attempts say; of an elastic one the most.
         gpus_per_worker: GPUs that each of them has.
 
     Raises:
         StoreError: If the storage cannot be reached; it is not waited for before it was there once.
-        UserError: If a study of this name with another experiment is there already.
+        UserError: If a study of this name with another experiment is there already, or an earlier one from which this
+            one is to take something is not.
     """
 
-    def __init__(self, experiment: Experiment, url: str) -> None:
+    def __init__(self, experiment: Experiment, url: str, kept: Taken = NOTHING) -> None:
         self.experiment, self.url, self.owner = experiment, url, Owner.this_process()
         self.name = experiment.name
         self.latency: Latency = nobody_listens
         self.workers = experiment.resources.most_workers
         self.gpus_per_worker = experiment.resources.gpus_per_worker
         self._mine: dict[int, int] = {}
-        self.plan = planned_trials(experiment)
-        self._drawing = Drawing(experiment, self.plan)
-        self._stop_rule = StopRule(experiment, len(self.plan.baselines))
+        plan = planned_trials(experiment)
+        self._kept = kept
         self.patience = Patience(url)
         self._renewal = Renewal(self._renew, self.patience)
         self._database = open_storage(url)
         self.storage = optuna.storages.get_storage(self._database)  # as Optuna's study would: with a cache
+        self.study, self.taken = self.patience.outlast(self._open_study)
+        self.plan = plan.with_taken(self.taken.points, experiment.search.space)
+        self._drawing = Drawing(experiment, self.plan)
+        self._stop_rule = StopRule(experiment, len(self.plan.baselines))
         self._rungs = RungRecord(experiment, self.plan, self.storage, self._trials)
-        self.study = self.patience.outlast(self._open_study)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         with readable_store_errors(self.url), exclusive(self._database, self.name):
             yield
 
-    def _open_study(self) -> optuna.Study:
+    def _open_study(self) -> tuple[optuna.Study, Taken]:
         with self._exclusive():
-            study = optuna.create_study(
-                study_name=self.name,
-                storage=self.storage,
-                sampler=sampler_of(self.experiment.search),
-                pruner=optuna.pruners.NopPruner(),
-                directions=[objective.direction for objective in self.experiment.search.objectives],
-                load_if_exists=True,
-            )
-            check_identity(study, self.experiment)
-            if study.metric_names is None:  # for optuna-dashboard, which else calls them "Objective 0"
-                with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-                    study.set_metric_names([objective.metric for objective in self.experiment.search.objectives])
-            if study.user_attrs.get(PLANNED) != self.plan.total:
-                study.set_user_attr(PLANNED, self.plan.total)
-        return study
+            return open_study(self.experiment, self.storage, self._kept)
 
     def extend(self, extended: Experiment) -> None:
         """Plan more trials, or another space for those to come; from here on the ledger is that of ``extended``."""
-        content = extended.model_dump_json(exclude={"stores"})  # whoever looks into the ledger sees it
-        entry = {"at": datetime.now(UTC).isoformat(), "identity": identity(extended), "experiment": content}
-        self._extend(extended, entry)
+        self._extend(extended, extension_entry(extended))
 
     @waits_out
     def _extend(self, extended: Experiment, entry: dict[str, Any]) -> None:
         with self._exclusive():
-            before = self.study.user_attrs.get(EXTENSIONS, [])
-            if entry not in before:
-                self.study.set_user_attr(EXTENSIONS, [*before, entry])
-            self.study.set_user_attr(PLANNED, planned_trials(extended).total)
-            self.study.set_user_attr(EXPERIMENT, entry["identity"])  # last: from here on it holds
+            write_extension(self.study, extended, entry)
 
     @timed
     def next_assignment(self, begun: Callable[[int], Begun] = lambda number: Begun()) -> Assignment | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.samplers.grid import GridSettings
 from hybridbatch.spec import overrides
-from hybridbatch.spec.experiment import Experiment
+from hybridbatch.spec.experiment import Experiment, Search
+from hybridbatch.spec.points import holds
 from hybridbatch.spec.search_space import AnyDistribution
 
 if TYPE_CHECKING:
@@ -38,18 +39,34 @@ class PlannedTrials:
         grid: Points of a grid search, trial B first; empty for other samplers.
         total: Trials in all.
         enqueued: Points that are tried first, trial B first; they may leave paths to the sampler.
+        taken: Points of earlier studies, by number of the trial that tries them.
     """
 
     baselines: tuple[Baseline, ...]
     grid: tuple[dict[str, Any], ...]
     total: int
     enqueued: tuple[dict[str, Any], ...] = ()
+    taken: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
     def fixed(self, number: int) -> dict[str, Any]:
         """Return what is known of the values of searched trial ``number`` before it is drawn."""
         index = number - len(self.baselines)
         points = self.grid or self.enqueued
-        return points[index] if index < len(points) else {}
+        return points[index] if index < len(points) else dict(self.taken.get(number, {}))
+
+    def with_taken(self, taken: Mapping[int, Mapping[str, Any]], space: Mapping[str, AnyDistribution]) -> PlannedTrials:
+        """Return the same trials, some of which try points of earlier studies.
+
+        Args:
+            taken: The points by number of the trial.
+            space: What is searched now; a point outside of it, after an extension, leaves its trial to the sampler.
+        """
+        inside = {
+            number: point
+            for number, point in taken.items()
+            if number < self.total and all(path in space and holds(space[path], one) for path, one in point.items())
+        }
+        return replace(self, taken=inside)
 
 
 def planned_trials(experiment: Experiment, trials: int | None = None) -> PlannedTrials:
@@ -91,14 +108,20 @@ def planned_trials(experiment: Experiment, trials: int | None = None) -> Planned
             seen=f"search.trials: {searched}",
             remedy="name a range under search.space, or several seeds: `training.seed: {choice: [0, 1]}`",
         )
-    if len(search.enqueue) > searched:
+    _check_points(search, searched, trials is not None)
+    return PlannedTrials(baselines, grid, len(baselines) + searched, search.enqueue)
+
+
+def _check_points(search: Search, searched: int, by_option: bool) -> None:
+    points = len(search.enqueue) + sum(entry.points for entry in search.warm_start)
+    if points > searched:
+        key, verb = ("search.warm_start", "take") if search.warm_start else ("search.enqueue", "enqueue")
         raise UserError(
             "more points are enqueued than trials are planned, of which they are the first",
-            path="search.enqueue" if trials is None else "--trials",
-            seen=f"{len(search.enqueue)} points, {searched} trials",
-            remedy="plan more trials, or enqueue fewer points",
+            path="--trials" if by_option else key,
+            seen=f"{points} points, {searched} trials",
+            remedy=f"plan more trials, or {verb} fewer points",
         )
-    return PlannedTrials(baselines, grid, len(baselines) + searched, search.enqueue)
 
 
 def _grid(

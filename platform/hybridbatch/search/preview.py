@@ -14,6 +14,7 @@ from hybridbatch.search.checks import CheckedStudy, check_study
 from hybridbatch.search.planned import resolve
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.sources import DataLocation
+from hybridbatch.spec.taken import NOTHING, Taken
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Preview:
         leakage: Statements about text shared between training and report sets.
         budget: What the study may use, by name; none without a limit.
         stop: When the search ends early (``improvement``, ``minimum_trials``); None tries all trials.
+        warm_start: What is taken from earlier studies (:meth:`~hybridbatch.spec.taken.Taken.entries`).
     """
 
     study: str
@@ -47,10 +49,19 @@ class Preview:
     leakage: list[str]
     budget: dict[str, float]
     stop: dict[str, Any] | None
+    warm_start: list[dict[str, Any]]
 
 
-def preview(experiment: Experiment, location: DataLocation, trials: int | None = None) -> Preview:
+def preview(
+    experiment: Experiment, location: DataLocation, trials: int | None = None, taken: Taken = NOTHING
+) -> Preview:
     """Return what a study would do, after the checks that ``run`` makes, too.
+
+    Args:
+        experiment: The experiment.
+        location: Where data lies.
+        trials: Searched trials, in place of ``search.trials``.
+        taken: What it takes from earlier studies.
 
     Raises:
         UserError: For whatever would keep the study from running.
@@ -65,6 +76,7 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
         {"number": len(known) + index, "baseline": None, "params": dict(point)}
         for index, point in enumerate(plan.grid or plan.enqueued)
     ]
+    known += [{"number": number, "baseline": None, "params": dict(point)} for number, point in taken.points.items()]
     steps = experiment.training.steps
     return Preview(
         study=experiment.name,
@@ -100,6 +112,7 @@ def preview(experiment: Experiment, location: DataLocation, trials: int | None =
         leakage=list(data.leakage),
         budget=experiment.search.budget.limits if experiment.search.budget else {},
         stop=experiment.search.stop.model_dump() if experiment.search.stop else None,
+        warm_start=taken.entries(),
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from optuna.samplers import BaseSampler
 
 from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.search.distributions import space_to_optuna
+from hybridbatch.search.earlier_trials import WithEarlierTrials, as_trials
 from hybridbatch.spec.experiment import Search
+from hybridbatch.spec.taken import Learnt
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -37,15 +39,19 @@ class DrawsTrials(Protocol):
         """Take note of the outcome."""
 
 
-def sampler_of(search: Search) -> SeededSampler:
-    """Return the sampler of a study."""
+def sampler_of(search: Search, learnt: Sequence[Learnt] = ()) -> SeededSampler:
+    """Return the sampler of a study, which learns from trials of earlier ones, too."""
     sampler = cast(Any, search.sampler)
+    earlier = as_trials(learnt, space_to_optuna(search.space))
+    if hasattr(sampler, "prepared"):
+        sampler.prepared(earlier)
     return SeededSampler(
         lambda seed: sampler.build(seed, search.space),
         search.seed,
         space_to_optuna(search.space),
         getattr(sampler, "multivariate", True),
         getattr(sampler, "one_sequence", False),
+        earlier,
     )
 
 
@@ -60,6 +66,7 @@ class SeededSampler(BaseSampler):
         space: The whole search space, so that every trial is drawn from all of it.
         together: Whether the values of a trial are drawn together, by samplers that can; else each on its own.
         one_sequence: Whether all trials get the seed of the study and are told apart by their numbers alone.
+        earlier: Trials of earlier studies that are learnt from; they are shown to samplers and to nobody else.
     """
 
     def __init__(
@@ -69,9 +76,14 @@ class SeededSampler(BaseSampler):
         space: dict[str, BaseDistribution],
         together: bool = True,
         one_sequence: bool = False,
+        earlier: Sequence[FrozenTrial] = (),
     ) -> None:
         self._build, self._seed, self._space, self._together = build, seed, space, together
-        self._one_sequence = one_sequence
+        self._one_sequence, self._earlier = one_sequence, earlier
+
+    def _seen(self, study: Study) -> Study:
+        """Return the study as samplers see it."""
+        return cast("Study", WithEarlierTrials(study, self._earlier)) if self._earlier else study
 
     def _of(self, trial: FrozenTrial) -> DrawsTrials:
         number = () if self._one_sequence else (trial.number,)
@@ -85,16 +97,16 @@ class SeededSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Return values drawn together."""
-        return self._of(trial).sample_relative(study, trial, search_space)
+        return self._of(trial).sample_relative(self._seen(study), trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Return one value drawn on its own: the same whether or not the values before it were drawn just now."""
-        sampler, value = self._of(trial), None
+        sampler, seen, value = self._of(trial), self._seen(study), None
         for path, distribution in self._space.items():
             if not distribution.single():
-                value = sampler.sample_independent(study, trial, path, distribution)
+                value = sampler.sample_independent(seen, trial, path, distribution)
             if path == param_name:
                 return value
         raise KeyError(param_name)

@@ -63,8 +63,9 @@ class StudySession:
         self.folder: StudyFolder = home.study(experiment.name)
         archive = experiment.stores.archive
         self.archive = Archive(archive, self.folder) if archive else None
-        self.ledger = Ledger(experiment, ledger_url(experiment, home))
+        self.ledger = open_ledger(experiment, home)
         self.folder.write_experiment(experiment)
+        self.folder.write_taken(self.ledger.taken)
         self.store = tracking_store(experiment, home)
         self.writer = TrackingWriter(self.folder, self.store, archive=self.archive.add if self.archive else None)
         self.told_from_folders = self._tell_what_is_finished()
@@ -213,6 +214,16 @@ def last_step(folder: TrialFolder) -> int | None:
 def ledger_url(experiment: Experiment, home: HomeFolder) -> str:
     """Return the URL of the ledger of an experiment."""
     return experiment.stores.ledger or home.ledger_url
+
+
+def open_ledger(experiment: Experiment, home: HomeFolder) -> Ledger:
+    """Return the ledger of an experiment.
+
+    Raises:
+        StoreError: If it cannot be reached.
+        UserError: As :class:`Ledger`.
+    """
+    return Ledger(experiment, ledger_url(experiment, home), home.study(experiment.name).read_taken())
 
 
 def tracking_store(experiment: Experiment, home: HomeFolder) -> TrackingStore:

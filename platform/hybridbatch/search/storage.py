@@ -41,6 +41,14 @@ def open_storage(url: str) -> RDBStorage | JournalLedger:
     return _open_journal(url) if url.startswith("journal:") else _open_database(url)
 
 
+def is_there(url: str) -> bool:
+    """Return whether a ledger may be at ``url`` already: opening one that is a file would make it."""
+    for scheme in ("sqlite://", "journal://"):
+        if url.startswith(scheme):
+            return Path(url.removeprefix(scheme)).exists() or Path(url.removeprefix(f"{scheme}/")).exists()
+    return True
+
+
 def _open_journal(url: str) -> JournalLedger:
     from hybridbatch.search.journal import JournalLedger
 

@@ -18,6 +18,7 @@ from hybridbatch.spec.search_space import KEYS, Choice, IntegerRange, LogUniform
 from hybridbatch.spec.settings import ChosenFrom, EachFrom, Settings, rejected, unknown_name
 from hybridbatch.spec.sources import SourceSettings
 from hybridbatch.spec.stopping import Stop
+from hybridbatch.spec.warm_start import WarmStart, refuse_warm_start
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -222,6 +223,8 @@ class Search(Settings):
         space: Dotted path of the experiment file -> distribution.
         enqueue: Points to try first (dotted path -> value), in this order and among the ``trials``; paths that a point
             leaves out are chosen by the sampler.
+        warm_start: Earlier studies of the same ledger, and what is taken from each: points to try after those of
+            ``enqueue``, trials to learn from. It is fixed when the study is first opened.
         baselines: Named settings (dotted path -> value) that run first, in full, once for each of ``baseline_seeds``.
         baseline_seeds: Seeds of the baselines: their spread is the seed noise.
         sampler: How values are chosen.
@@ -236,6 +239,7 @@ class Search(Settings):
     constraints: tuple[Constraint, ...] = ()
     space: dict[str, AnyDistribution] = {}
     enqueue: tuple[dict[str, Any], ...] = ()
+    warm_start: Annotated[tuple[WarmStart, ...], Field(max_length=8)] = ()
     baselines: dict[str, dict[str, Any]] = {}
     baseline_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     sampler: Annotated[Settings, ChosenFrom(SAMPLERS, "kind")] = Field(
@@ -294,6 +298,7 @@ class Search(Settings):
         if self.enqueue and isinstance(self.sampler, SAMPLERS.get("grid")):
             problem = "the grid has every point already, in an order of its own"
             raise rejected(problem, at="enqueue", remedy="leave enqueue out, or take another sampler")
+        refuse_warm_start(self.warm_start, self.space, self.sampler, "warm_start")
         return self
 
     @model_validator(mode="after")
@@ -356,6 +361,14 @@ class Experiment(Settings):
                 seen=self.batches.size,
                 remedy="every worker takes an equal part of each batch",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _starts_from_others(self) -> Experiment:
+        for index, entry in enumerate(self.search.warm_start):
+            if entry.study == self.name:
+                at = f"search.warm_start.{index}.study"
+                raise rejected("a study cannot begin with itself", at=at, seen=self.name, allowed="an earlier study")
         return self
 
     def workers_at_work(self, present: int) -> int:

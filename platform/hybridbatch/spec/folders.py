@@ -1,7 +1,7 @@
 """Where everything lies: the home folder, a study's folder and a trial's folder.
 
 HOME/ledger.db  mlflow.db  mlflow-artifacts/  cache/  logs/
-HOME/studies/STUDY/experiment.json  data.json
+HOME/studies/STUDY/experiment.json  data.json  warm_start.json
 HOME/studies/STUDY/trials/00007/spec.json  progress.json  checkpoints/  model/  scores/SET.parquet  result.json
                           attempts.json
 """
@@ -24,6 +24,7 @@ from hybridbatch.foundation.passwords import hide_passwords
 from hybridbatch.spec.attempts import Attempts
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.names import check_name
+from hybridbatch.spec.taken import Taken
 from hybridbatch.spec.trial import CurvePoint, TrialResult, TrialSpec
 
 _CURVE = TypeAdapter(tuple[CurvePoint, ...])
@@ -205,6 +206,19 @@ class StudyFolder:
         """Return the folder that the study's relative paths of data sets start from; None when none is remembered."""
         file = self.path / "data.json"
         return read_record(file, _DataPlace.model_validate_json).root if file.exists() else None
+
+    def write_taken(self, taken: Taken) -> None:
+        """Write what the study took from earlier ones, should its ledger be lost."""
+        if taken.studies and taken != self.read_taken():
+            atomic.write_text(self._taken, taken.model_dump_json() + "\n")
+
+    def read_taken(self) -> Taken:
+        """Return what the study took from earlier ones."""
+        return read_record(self._taken, Taken.model_validate_json) if self._taken.exists() else Taken()
+
+    @property
+    def _taken(self) -> Path:
+        return self.path / "warm_start.json"
 
     def trial(self, number: int) -> TrialFolder:
         """Return the folder of trial ``number``."""

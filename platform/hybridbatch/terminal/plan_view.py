@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hybridbatch.report.naming import counted, number
+from hybridbatch.report.taken_text import taken_lines
 from hybridbatch.search.preview import Preview
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.terminal.consoles import headline
@@ -21,6 +22,8 @@ def print_plan(plan: Preview, experiment: Experiment, console: Console) -> None:
     console.print(headline(plan.study, experiment.question))
     _print_data(plan, console)
     _print_trials(plan, experiment, console)
+    for line in taken_lines(plan.warm_start):
+        console.print(line)
     _print_batches(plan, console)
     training, resources = plan.training, plan.resources
     pruning = f", pruning after {training['pruning']} of them" if training["pruning"] else ""

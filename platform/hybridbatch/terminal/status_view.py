@@ -14,8 +14,8 @@ from hybridbatch.foundation.errors import HybridBatchError
 from hybridbatch.report.collect import collect
 from hybridbatch.report.export import constraints_json
 from hybridbatch.report.naming import measure_name, measure_text, number
-from hybridbatch.search.ledger import Ledger
-from hybridbatch.search.session import ledger_url, load_study
+from hybridbatch.report.taken_text import taken_lines
+from hybridbatch.search.session import load_study, open_ledger
 from hybridbatch.spec.attempts import interruptions
 from hybridbatch.spec.constraints import Constraint
 from hybridbatch.spec.costs import Cost, cost_of, total
@@ -41,10 +41,10 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
     ``repeated_steps``, ``cost`` (``attempts``, ``steps``, ``repeated_steps``, ``seconds``, ``worker_hours``,
     ``lost_worker_hours``, ``gpu_hours``: :class:`~hybridbatch.spec.costs.Cost`), ``costs`` (the same by trial, with its
     ``number``), ``not_begun``, ``budget``, ``stopped`` (:func:`~hybridbatch.terminal.early_end.early_end`),
-    ``objectives``, ``home``.
+    ``warm_start`` (:meth:`~hybridbatch.spec.taken.Taken.entries`), ``objectives``, ``home``.
     """
     experiment = load_study(home, study)
-    ledger = Ledger(experiment, ledger_url(experiment, home))
+    ledger = open_ledger(experiment, home)
     folder = home.study(study)
     objectives = [objective.metric for objective in experiment.search.objectives]
     table = collect(folder)
@@ -83,6 +83,7 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
         "cost": whole._asdict(),
         "costs": [{"number": number, **cost._asdict()} for number, cost in costs.items()],
         **early_end(ledger),
+        "warm_start": ledger.taken.entries(),
         "objectives": objectives,
         "home": str(home.path),
     }
@@ -131,6 +132,8 @@ def print_status(state: dict[str, Any], console: Console) -> None:
     _print_cost(state, console)
     if spent := spent_text(state):
         console.print(spent)
+    for line in taken_lines(state["warm_start"]):
+        console.print(line, soft_wrap=True)
     if state["constraints"]:
         bounds = ", ".join(Constraint(**{key: one[key] for key in _BOUND}).name for one in state["constraints"])
         console.print(f"{state['feasible']} of {state['trials']['complete']} complete trials keep to {bounds}")

@@ -8,9 +8,11 @@ from rich.console import Console
 
 from hybridbatch.report.collect import collect
 from hybridbatch.report.tables import comparison
+from hybridbatch.report.taken_text import taken_lines
 from hybridbatch.search.checks import check_study, left_out
 from hybridbatch.search.local import local_device, run_local
-from hybridbatch.search.session import StudySession
+from hybridbatch.search.opening import would_take
+from hybridbatch.search.session import StudySession, ledger_url
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.folders import HomeFolder
 from hybridbatch.spec.sources import DataLocation
@@ -56,9 +58,12 @@ def run_study(
         device = local_device(experiment.resources) if local else None
         new = not home.study(experiment.name).experiment.exists()
         if new:  # a mistake found here leaves nothing behind: the file can be mended under the same name
+            would_take(experiment, ledger_url(experiment, home), home.study(experiment.name).read_taken())
             _check(experiment, DataLocation(data_root, home.cache), trials, console)
         with working(console, "opening the stores"):
             session = StudySession(experiment, home, data_root, trials, table)
+        for line in taken_lines(session.ledger.taken.entries()) if new else ():
+            _print(console, line)
         interrupted = False
         try:
             counts = session.counts()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -29,6 +29,8 @@ class CovarianceSettings(Settings):
         population: Trials of one generation; None: 4 + 3 ln(numbers searched).
         spread: Standard deviation at the beginning, as a share of each range; the search starts in the middle.
     """
+
+    learns: ClassVar[bool] = True
 
     kind: str
     population: Annotated[int, Field(ge=4)] | None = None

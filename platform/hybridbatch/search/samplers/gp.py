@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -26,6 +26,8 @@ class GaussianProcessSettings(Settings):
     Attributes:
         startup_trials: Complete trials, drawn at random, before the model is asked.
     """
+
+    learns: ClassVar[bool] = True
 
     kind: str
     startup_trials: Annotated[int, Field(ge=2)] = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hybridbatch.foundation.registries import SAMPLERS
 from hybridbatch.spec.search_space import AnyDistribution, Choice, IntegerRange
@@ -21,6 +21,8 @@ class GridSettings(Settings):
     The combination follows from the number of the searched trial alone, so that a resumed grid has no gap and no
     repeat.
     """
+
+    learns: ClassVar[bool] = False
 
     kind: str
 

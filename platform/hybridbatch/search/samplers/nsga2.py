@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -12,6 +13,7 @@ from hybridbatch.spec.settings import Settings
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.trial import FrozenTrial
 
 
 @SAMPLERS.register("nsga2")
@@ -22,6 +24,8 @@ class GeneticSettings(Settings):
         population: Trials in one generation.
     """
 
+    learns: ClassVar[bool] = True
+
     kind: str
     population: Annotated[int, Field(ge=2)] = 20
 
@@ -30,3 +34,12 @@ class GeneticSettings(Settings):
         from optuna.samplers import NSGAIISampler
 
         return NSGAIISampler(population_size=self.population, seed=seed)
+
+    def prepared(self, earlier: Sequence[FrozenTrial]) -> None:
+        """Put complete trials of earlier studies into generations of their own, by number, before those of this one."""
+        from optuna.samplers import NSGAIISampler
+        from optuna.trial import TrialState
+
+        complete = [trial for trial in earlier if trial.state == TrialState.COMPLETE]
+        for index, trial in enumerate(complete):
+            trial.system_attrs[NSGAIISampler._get_generation_key()] = index // self.population

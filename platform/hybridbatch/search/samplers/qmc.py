@@ -22,6 +22,7 @@ class QuasiRandomSettings(Settings):
     n-th point; a power of two of them is spread best.
     """
 
+    learns: ClassVar[bool] = False
     one_sequence: ClassVar[bool] = True
 
     kind: str

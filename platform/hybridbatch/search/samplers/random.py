@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hybridbatch.foundation.registries import SAMPLERS
 from hybridbatch.spec.search_space import AnyDistribution
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 @SAMPLERS.register("random")
 class RandomSettings(Settings):
     """Every trial drawn independently from the search space (Bergstra and Bengio 2012)."""
+
+    learns: ClassVar[bool] = False
 
     kind: str
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -22,6 +22,8 @@ class TreeParzenSettings(Settings):
         startup_trials: Trials drawn at random before the model is asked.
         multivariate: Whether parameters are modelled together (Falkner et al. 2018).
     """
+
+    learns: ClassVar[bool] = True
 
     kind: str
     startup_trials: Annotated[int, Field(ge=1)] = 5
