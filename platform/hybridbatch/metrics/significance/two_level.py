@@ -116,7 +116,7 @@ def _generalised_p(away_M: Floats, certain_M: Floats, seeds_M: Floats, freedom_M
         error_UM = np.sqrt(certain_M + seeds_M * (freedom_M / squares_UM))
     with np.errstate(divide="ignore"):
         t_UM = np.divide(away_M, error_UM, out=np.zeros_like(error_UM), where=away_M > 0)
-    return np.minimum(2 * weight_U @ ndtr(-t_UM) / weight_U.sum(), 1.0)
+    return cast(Floats, np.minimum(2 * weight_U @ ndtr(-t_UM) / weight_U.sum(), 1.0))
 
 
 def _jackknife_variance(differences: ClusteredMeans, items_M: Floats) -> Floats:

@@ -103,7 +103,7 @@ def _said(fitted: Response, kinds: list[str]) -> str:
     return f"Best expected at {best}; 95% interval of each share by itself: {where}."
 
 
-def _grid() -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _grid() -> tuple[np.ndarray, np.ndarray]:
     places = [(i / _SIDES, j / _SIDES) for i in range(_SIDES + 1) for j in range(_SIDES + 1 - i)]
     a_G, b_G = np.array(places).T
     return a_G, b_G
