@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,7 @@ SEEDS = 5
 NOISE = {"plain": 1.0, "better": 0.4, "equal": 1.0}
 
 
+@cache
 def tables(name: str) -> tuple[object, ...]:
     start = 100 * list(NOISE).index(name)
     return tuple(score_table(NOISE[name], start + seed, MANY) for seed in range(SEEDS))
