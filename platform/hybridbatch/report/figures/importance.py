@@ -88,7 +88,9 @@ def _comparable(table: StudyTable) -> list[TrialRow]:
     return [
         row
         for row in table.complete
-        if (not row.result.baseline or row.result.baseline in inside) and row.placed.keys() >= set(table.searched)
+        if (not row.result.baseline or row.result.baseline in inside)
+        and row.result.replicate_of is None  # its settings are there already
+        and row.placed.keys() >= set(table.searched)
     ]
 
 
