@@ -102,7 +102,7 @@ def test_samplers_learn_from_earlier_studies_or_say_that_they_do_not(
     learnt = [
         Learnt(number, pruned, False, (0.01 * number, 9.0)[: len(objectives)], 2 if pruned else 0, {}, params)
         for number, (params, pruned) in enumerate(
-            (params, place % 5 == 4) for place, params in enumerate(draw("random", space, objectives, seed=5) * 3)
+            (params, place % 5 == 4) for place, params in enumerate(draw("random", space, objectives, seed=5) * 2)
         )
     ]
     drawn = draw(kind, space, objectives, learnt=learnt)

@@ -178,7 +178,7 @@ def test_plan_says_what_would_run_and_starts_nothing(command_line: CommandLine, 
     plan = done.json
     assert set(plan) == {
         "study", "trials", "searched", "train", "tasks", "batches", "training", "resources", "leakage",
-        "budget", "stop", "warm_start",
+        "budget", "stop", "replicates", "warm_start",
     }  # fmt: skip
     assert (plan["study"], plan["searched"]) == ("small", 5)
     assert [(trial["number"], trial["baseline"]) for trial in plan["trials"]] == [(0, "mono")]
@@ -228,7 +228,8 @@ def test_status_keys(command_line: CommandLine, finished: HomeFolder) -> None:
     state = command_line("status", "small", "--home", finished.path, "--json").json
     assert set(state) == {
         "study", "trials", "best", "constraints", "feasible", "running", "interruptions", "repeated_steps", "cost",
-        "costs", "not_begun", "budget", "stopped", "warm_start", "objectives", "home",
+        "costs", "not_begun", "search_not_begun", "search_over", "budget", "stopped", "replicates", "warm_start",
+        "objectives", "home",
     }  # fmt: skip
     figures = {"attempts", "steps", "repeated_steps", "seconds", "worker_hours", "lost_worker_hours", "gpu_hours"}
     assert set(state["cost"]) == figures
@@ -261,11 +262,11 @@ def test_compare_keys(command_line: CommandLine, finished: HomeFolder) -> None:
     table = command_line("compare", "small", "--home", finished.path, "--json").json
     assert set(table) == {
         "study", "objectives", "constraints", "counts", "best", "pareto", "trials", "rungs", "baselines", "differences",
-        "leakage", "warm_start",
+        "replicates", "leakage", "warm_start",
     }  # fmt: skip
     assert {key for trial in table["trials"] for key in trial} == {
-        "number", "baseline", "state", "reason", "seed", "best", "pareto", "feasible", "values", "params", "selection",
-        "report", "steps", "best_step", "seconds",
+        "number", "baseline", "replicate_of", "state", "reason", "seed", "best", "pareto", "feasible", "values",
+        "params", "selection", "report", "steps", "best_step", "seconds",
     }  # fmt: skip
     rows = list(csv.DictReader(io.StringIO(command_line("compare", "small", "--home", finished.path, "--csv").out)))
     assert [row["number"] for row in rows] == ["0", "1", "2", "3", "4", "5"]

@@ -146,3 +146,23 @@ def test_a_trial_in_other_hands_is_ended_here_without_a_verdict(home: HomeFolder
     session.close()
     assert session.ledger.running() == {0}, "the other driver's lease was given back"
     assert faults.first is None
+
+
+def test_a_driver_without_a_trial_waits_while_contenders_are_open(home: HomeFolder, small_data: Path) -> None:
+    changes = {"search.trials": 2, "search.replicates": {"contenders": 1, "seeds": [5]}}
+    one, other = (session_of(home, small_data, changes) for _ in range(2))
+    searcher, at_work = LedgerSearcher(one, Faults()), LedgerSearcher(other, Faults())
+    assert at_work.suggest("x")["number"] == 0
+    assert searcher.suggest("a")["number"] == 1
+    one.folder.trial(1).write_result(result(1, values=(0.5,)))
+    searcher.on_trial_complete("a")
+    assert searcher.suggest("b") is None, "the trial in other hands may contend"
+    assert searcher.suggest("b") is None, "without asking the ledger again at once"
+    other.folder.trial(0).write_result(result(0, values=(0.7,)))
+    at_work.on_trial_complete("x")
+    searcher._empty_until = 0.0
+    assert searcher.suggest("b")["number"] == 2
+    assert one.folder.trial(2).read_spec().replicate_of == 0
+    assert at_work.suggest("y") == Searcher.FINISHED, "what is left is in other hands"
+    one.close()
+    other.close()

@@ -169,11 +169,11 @@ def test_json_keys_are_the_documented_ones(table: StudyTable) -> None:
     found = comparison_json(table)
     assert list(found) == [
         "study", "objectives", "constraints", "counts", "best", "pareto", "trials", "rungs", "baselines", "differences",
-        "leakage", "warm_start",
+        "replicates", "leakage", "warm_start",
     ]  # fmt: skip
     assert list(found["trials"][0]) == [
-        "number", "baseline", "state", "reason", "seed", "best", "pareto", "feasible", "values", "params", "selection",
-        "report", "steps", "best_step", "seconds",
+        "number", "baseline", "replicate_of", "state", "reason", "seed", "best", "pareto", "feasible", "values",
+        "params", "selection", "report", "steps", "best_step", "seconds",
     ]  # fmt: skip
     assert list(found["baselines"][0]) == ["baseline", "dataset", "trials", "measures"]
     assert list(found["differences"][0]) == [

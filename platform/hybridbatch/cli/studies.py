@@ -96,7 +96,7 @@ def extend(
         Optional[Path],
         typer.Option(
             "--file",
-            help="The experiment file with another search.trials, budget, stop or space, all else equal.",
+            help="The experiment file with another search.trials, budget, stop, replicates or space, all else equal.",
         ),
     ] = None,
     home: options.Home = None,

@@ -42,7 +42,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> Any:
         """Return the next trial, None when there may be one later, FINISHED when there will be none."""
         if self.faults.first or time.monotonic() < self._empty_until:
-            return None if self.numbers else Searcher.FINISHED
+            return None if self.numbers or self._later() else Searcher.FINISHED
         try:
             spec = self.session.next_trial()
         except HybridBatchError as error:
@@ -50,7 +50,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
             return None if self.numbers else Searcher.FINISHED
         if spec is None:
             self._empty_until = time.monotonic() + _ASK_AGAIN
-            return None if self.numbers else Searcher.FINISHED
+            return None if self.numbers or self._later() else Searcher.FINISHED
         self.numbers[trial_id] = spec.number
         return {
             "study": spec.study,
@@ -59,6 +59,10 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
             "data_root": str(self.session.location.root),
             "resources": self.session.experiment.resources.model_dump(mode="json"),
         }
+
+    def _later(self) -> bool:
+        """Return whether trials of the search in other hands decide whether there is one to run here."""
+        return self.faults.first is None and self.session.later
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record the outcome that lies in the trial's folder, or give the trial back.

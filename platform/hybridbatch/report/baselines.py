@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, stdev
@@ -73,15 +73,22 @@ class BaselineDifference:
 
 def baseline_groups(table: StudyTable) -> list[BaselineGroup]:
     """Return the baselines of a study, by report set, in order of their first trial."""
-    names = dict.fromkeys(row.result.baseline for row in table.complete if row.result.baseline)
+    named: dict[str, list[TrialRow]] = {}
+    for row in table.complete:
+        if row.result.baseline:
+            named.setdefault(row.result.baseline, []).append(row)
+    return groups_of(table, named)
+
+
+def groups_of(table: StudyTable, named: Mapping[str, Sequence[TrialRow]]) -> list[BaselineGroup]:
+    """Return trials that differ by their seed alone, given by name, by report set."""
     groups = []
     for dataset in table.report_sets or ("selection",):
-        for name in names:
-            rows = [row for row in table.complete if row.result.baseline == name]
+        for name, rows in named.items():
             of_set = [(row.result.number, _summary(row, dataset)) for row in rows]
             of_set = [(number, summary) for number, summary in of_set if summary]
             measures = {
-                measure: _spread([summary[measure] for _, summary in of_set if measure in summary])
+                measure: spread_of([summary[measure] for _, summary in of_set if measure in summary])
                 for measure in MEASURES
                 if any(measure in summary for _, summary in of_set)
             }
@@ -135,5 +142,6 @@ def _summary(row: TrialRow, dataset: str) -> dict[str, float]:
     return row.selection if dataset == "selection" else {}
 
 
-def _spread(values: list[float]) -> Spread:
+def spread_of(values: list[float]) -> Spread:
+    """Return mean and standard deviation of a measure over seeds."""
     return Spread(fmean(values), stdev(values) if len(values) > 1 else None, len(values))

@@ -44,9 +44,10 @@ class TrialRow:
         placed: The value that every searched path has in this trial, also for a baseline (whose ``params`` are empty).
         selection: Measures on the selection set for the weights that were kept.
         feasible: Whether it is complete and keeps to all constraints of the study.
-        best: Whether it is the best feasible trial by the first objective.
+        best: Whether it is the best feasible trial by the first objective; replicates are no candidates, since more
+            tries would only make luck larger.
         pareto: Whether it is feasible and no feasible trial is better in one objective and at least as good in all
-            others.
+            others; without replicates.
     """
 
     result: TrialResult
@@ -58,7 +59,9 @@ class TrialRow:
 
     @property
     def name(self) -> str:
-        """The trial as people call it: ``7`` or ``2 hybrid``."""
+        """The trial as people call it: ``7``, ``2 hybrid`` or, a replicate of 7, ``20 (7, seed 1)``."""
+        if self.result.replicate_of is not None:
+            return f"{self.result.number} ({self.result.replicate_of}, seed {self.result.seed})"
         return f"{self.result.number} {self.result.baseline}" if self.result.baseline else str(self.result.number)
 
 
@@ -200,13 +203,18 @@ def _marked(
     rows: list[TrialRow], objectives: tuple[ObjectiveColumn, ...], constraints: tuple[Constraint, ...]
 ) -> tuple[TrialRow, ...]:
     directions = [objective.direction for objective in objectives]
+    kept = {
+        row.result.number
+        for row in rows
+        if row.result.values is not None and all(one.excess(row.selection) <= 0 for one in constraints)
+    }
     feasible = [
         (row.result.number, row.result.values)
         for row in rows
-        if row.result.values is not None and all(one.excess(row.selection) <= 0 for one in constraints)
+        if row.result.values is not None and row.result.number in kept and row.result.replicate_of is None
     ]
     if not feasible:
-        return tuple(rows)
+        return tuple(replace(row, feasible=row.result.number in kept) for row in rows)
     sign = 1 if directions[0] == "maximize" else -1
     best = max(feasible, key=lambda entry: (sign * entry[1][0], -entry[0]))[0]
     front = non_dominated([values for _, values in feasible], directions)
@@ -214,7 +222,7 @@ def _marked(
     return tuple(
         replace(
             row,
-            feasible=row.result.number in on_front,
+            feasible=row.result.number in kept,
             best=row.result.number == best,
             pareto=on_front.get(row.result.number, False),
         )

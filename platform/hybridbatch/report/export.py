@@ -9,10 +9,11 @@ Keys of ``compare --json``:
   to it).
 - ``best``: number of the best complete trial by the first objective that keeps to all constraints, or null.
 - ``pareto``: numbers of the Pareto-optimal trials among those.
-- ``trials``: list, by number: ``number``, ``baseline``, ``state``, ``reason``, ``seed``, ``best``, ``pareto``,
-  ``feasible`` (complete, and keeps to all constraints), ``values`` (objective -> value, null unless complete),
-  ``params`` (searched path -> value, also of baselines), ``selection`` (measure -> value, of the weights that were
-  kept), ``report`` (data set -> measure -> value), ``steps``, ``best_step``, ``seconds`` (part -> seconds).
+- ``trials``: list, by number: ``number``, ``baseline``, ``replicate_of`` (the contender that it runs again, or null),
+  ``state``, ``reason``, ``seed``, ``best``, ``pareto``, ``feasible`` (complete, and keeps to all constraints),
+  ``values`` (objective -> value, null unless complete), ``params`` (searched path -> value, also of baselines),
+  ``selection`` (measure -> value, of the weights that were kept), ``report`` (data set -> measure -> value), ``steps``,
+  ``best_step``, ``seconds`` (part -> seconds).
 - ``rungs``: list of ``step``, ``metric``, ``trials``, ``tau``: rank correlation (Kendall's tau) of an objective at an
   evaluation with its final value, over complete trials; null where all have one value.
 - ``baselines``: list of ``baseline``, ``dataset``, ``trials`` (their numbers), ``measures`` (measure -> ``mean``,
@@ -22,6 +23,7 @@ Keys of ``compare --json``:
 - ``effects``: of every baseline against the first one, or null: ``control``, ``arms``, ``headline``, ``languages``,
   ``pairs`` (lists with the keys of ``comparisons`` in ``compare A B --json``; each list is one family of comparisons,
   ``first`` is the arm, ``second`` the control), ``notes``.
+- ``replicates``: contenders over their seeds (:func:`~hybridbatch.report.replicates.replicates_json`), or null.
 - ``leakage``: what is known of text shared between training and report sets.
 - ``warm_start``: what was taken from each earlier study (:meth:`~hybridbatch.spec.taken.Taken.entries`).
 
@@ -38,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybridbatch.report.baselines import baseline_differences, baseline_groups
 from hybridbatch.report.effects import effects_json
+from hybridbatch.report.replicates import replicates_json
 from hybridbatch.report.rung_correlation import rung_correlations
 
 if TYPE_CHECKING:
@@ -60,6 +63,7 @@ def comparison_json(table: StudyTable, effects: ArmEffects | None = None) -> dic
         "baselines": [asdict(group) for group in groups],
         "differences": [asdict(one) for one in baseline_differences(groups)],
         "effects": effects_json(effects),
+        "replicates": replicates_json(table),
         "leakage": leakage(table),
         "warm_start": table.taken.entries(),
     }
@@ -96,6 +100,7 @@ def _trial_json(table: StudyTable, row: TrialRow) -> dict[str, Any]:
     return {
         "number": result.number,
         "baseline": result.baseline,
+        "replicate_of": result.replicate_of,
         "state": result.state,
         "reason": result.reason,
         "seed": result.seed,

@@ -13,7 +13,7 @@ from hybridbatch.report.export import leakage
 from hybridbatch.report.figures.study import study_cards
 from hybridbatch.report.naming import duration, measure_name, measure_text, number, short_paths
 from hybridbatch.report.rendering import render_page
-from hybridbatch.report.tables import difference_text, is_clear, spread_text
+from hybridbatch.report.tables import contender_columns, contender_rows, difference_text, is_clear, spread_text
 from hybridbatch.report.taken_text import taken_lines
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def study_page(table: StudyTable, command: str | None = None, effects: ArmEffect
         trial_rows=[_trial_cells(table, row) for row in table.rows],
         report_tables=[_report_table(table, dataset) for dataset in table.report_sets],
         baselines=_baselines(table),
+        contenders=contender_rows(table),
+        contender_columns=contender_columns(table),
         differences=_differences(table),
         measures=[measure_name(measure) for measure in MEASURES],
         effects=effects,

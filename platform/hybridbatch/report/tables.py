@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich import box
 from rich.cells import cell_len
@@ -11,11 +11,14 @@ from rich.text import Text
 
 from hybridbatch.report.baselines import MEASURES, baseline_differences, baseline_groups
 from hybridbatch.report.naming import duration, measure_name, measure_text, number, short_paths
+from hybridbatch.report.replicates import best_by_mean, contender_groups, contender_runs
 from hybridbatch.report.rung_correlation import rung_correlations
 from hybridbatch.report.taken_text import taken_lines
 
 if TYPE_CHECKING:
-    from hybridbatch.report.baselines import BaselineDifference, Spread
+    from collections.abc import Iterable
+
+    from hybridbatch.report.baselines import BaselineDifference, BaselineGroup, Spread
     from hybridbatch.report.collect import StudyTable, TrialRow
     from hybridbatch.report.rung_correlation import RungCorrelation
 
@@ -37,6 +40,7 @@ def comparison(table: StudyTable) -> list[Table]:
         tables.append(baseline_table(table, dataset))
         differences = difference_table(table, dataset)
         tables += [differences] if differences.row_count else []
+    tables += contender_tables(table)
     return [with_whole_figures(one) for one in tables]
 
 
@@ -111,16 +115,80 @@ def report_table(table: StudyTable, dataset: str) -> Table:
 
 def baseline_table(table: StudyTable, dataset: str) -> Table:
     """Return mean and standard deviation over seeds of each baseline on one data set."""
-    shown = plain_table(f"{table.study}: baselines on {dataset}, mean ± standard deviation over seeds")
-    shown.add_column("baseline", no_wrap=True)
+    groups = [group for group in baseline_groups(table) if group.dataset == dataset]
+    title = f"{table.study}: baselines on {dataset}, mean ± standard deviation over seeds"
+    return _spread_table(title, "baseline", groups)
+
+
+def _spread_table(title: str, heading: str, groups: Iterable[BaselineGroup]) -> Table:
+    shown = plain_table(title)
+    shown.add_column(heading, no_wrap=True)
     shown.add_column("seeds", justify="right")
     for measure in MEASURES:
         shown.add_column(measure_name(measure), justify="right")
-    for group in baseline_groups(table):
-        if group.dataset == dataset:
-            spreads = (spread_text(measure, group.measures.get(measure)) for measure in MEASURES)
-            shown.add_row(group.baseline, str(len(group.trials)), *spreads)
+    for group in groups:
+        spreads = (spread_text(measure, group.measures.get(measure)) for measure in MEASURES)
+        shown.add_row(group.baseline, str(len(group.trials)), *spreads)
     return shown
+
+
+def contender_tables(table: StudyTable) -> list[Table]:
+    """Return the contenders over their seeds: objectives, then the measures on each report set; none without any."""
+    rows = contender_rows(table)
+    if not rows:
+        return []
+    shown = plain_table(
+        f"{table.study}: contenders over their seeds, mean ± standard deviation",
+        "▲ best by the mean   ★ best single trial: the best of many looks better than it is   (alone: the trial of the "
+        "search)",
+    )
+    for heading in ("", "trial"):
+        shown.add_column(heading)
+    shown.add_column("seeds", justify="right")
+    for column in contender_columns(table):
+        shown.add_column(column, justify="right")
+    for row in rows:
+        shown.add_row(row.mark, str(row.trial), str(row.seeds), *row.cells)
+    groups = contender_groups(table)
+    more = [
+        _spread_table(f"{table.study}: contenders on {dataset}, mean ± standard deviation over seeds", "", of_set)
+        for dataset in table.report_sets
+        if (of_set := [group for group in groups if group.dataset == dataset])
+    ]
+    return [shown, *more]
+
+
+class ContenderRow(NamedTuple):
+    """A contender as it is shown: its mark, its number, how many seeds, and a text for each of the columns."""
+
+    mark: str
+    trial: int
+    seeds: int
+    cells: tuple[str, ...]
+
+
+def contender_columns(table: StudyTable) -> tuple[str, ...]:
+    """Return the headings of what is shown of contenders."""
+    return tuple(
+        column
+        for objective in table.objectives
+        for column in (measure_name(objective.metric), "alone", "further seeds")
+    )
+
+
+def contender_rows(table: StudyTable) -> list[ContenderRow]:
+    """Return the contenders as they are shown; none without replicates."""
+    best, single = best_by_mean(table), table.best
+    rows = []
+    for one in contender_runs(table):
+        cells: list[str] = []
+        for metric, spread in one.spread.items():
+            further = measure_text(metric, one.further.get(metric))
+            cells += [spread_text(metric, spread), measure_text(metric, one.alone[metric]), further]
+        mark = "▲" if best is not None and one.trial == best.trial else ""
+        mark += "★" if single is not None and one.trial == single.result.number else ""
+        rows.append(ContenderRow(mark, one.trial, len(one.trials), tuple(cells)))
+    return rows
 
 
 def difference_table(table: StudyTable, dataset: str) -> Table:

@@ -19,12 +19,14 @@ class Assignment:
         params: What the search chose, by dotted path.
         baseline: Name of the baseline it replicates, or None.
         experiment: The experiment with all that in place; what is wrong with it if it can be none.
+        replicate_of: Number of the contender that it runs again with another seed, or None.
     """
 
     number: int
     params: dict[str, Any]
     baseline: str | None
     experiment: Experiment | UserError
+    replicate_of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Begun:
         reached: The last step that is known to have been done; None when it tells nothing.
         attempts: The attempts at it, for a ledger that was made anew and knows none.
         finished: Whether it holds a result.
+        replicate_of: Number of the contender that it runs again; None when it tells of none.
     """
 
     params: dict[str, Any] | None = None
@@ -44,6 +47,7 @@ class Begun:
     reached: int | None = None
     attempts: Attempts = ()
     finished: bool = False
+    replicate_of: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import optuna
 
 from hybridbatch.foundation.errors import UserError, did_you_mean, one_of
 from hybridbatch.search.identity import CONTENT, EXTENSIONS
-from hybridbatch.search.planned import PlannedTrials, planned_trials, resolve
+from hybridbatch.search.planned import PlannedTrials, is_replicate, planned_trials, resolve
 from hybridbatch.spec import overrides
 from hybridbatch.spec.experiment import Experiment, overlap
 from hybridbatch.spec.reader import validate
@@ -44,9 +44,9 @@ class EarlierStudy:
 
     @cached_property
     def trials(self) -> list[FrozenTrial]:
-        """Its complete and pruned trials, by number."""
+        """Its complete and pruned trials, by number, without replicates."""
         states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-        return self.study.get_trials(deepcopy=False, states=states)
+        return [one for one in self.study.get_trials(deepcopy=False, states=states) if not is_replicate(one)]
 
     @cached_property
     def space(self) -> dict[str, AnyDistribution]:
@@ -102,13 +102,17 @@ def earlier_study(storage: BaseStorage, name: str, own_name: str, path: str) -> 
             remedy=did_you_mean(name, there)
             or "studies begin with others of the same home folder, or the same stores.ledger",
         ) from None
+    return EarlierStudy(study, experiments_of(study))
+
+
+def experiments_of(study: optuna.Study) -> tuple[Experiment, ...]:
+    """Return what a study was begun with and extended to; none where this version does not know all of it."""
     attributes = study.user_attrs
     contents = [attributes.get(CONTENT), *(one.get("experiment") for one in attributes.get(EXTENSIONS, ()))]
     try:
-        experiments = tuple(validate(json.loads(content)) for content in contents if content)
+        return tuple(validate(json.loads(content)) for content in contents if content)
     except UserError:  # of a version with other keys
-        experiments = ()
-    return EarlierStudy(study, experiments)
+        return ()
 
 
 def flat(experiment: Experiment) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def _unknown_folders(ledger: Ledger, study: StudyFolder) -> Iterator[Finding]:
     for folder in study.trials():
         if folder.number < known:
             continue
-        planned = folder.number < ledger.plan.total
+        planned = folder.number < ledger.planned()
         remedy = (
             "`hybridbatch resume` takes it up under its number"
             if planned

@@ -9,7 +9,9 @@ from optuna.distributions import check_distribution_compatibility
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.distributions import to_optuna
 from hybridbatch.search.identity import extended_experiment, identity
+from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.planned import planned_trials
+from hybridbatch.search.replicates import check_replicates
 from hybridbatch.search.samplers.grid import GridSettings
 from hybridbatch.search.session import ledger_url, load_study, open_ledger
 from hybridbatch.spec.experiment import Experiment, Search
@@ -43,13 +45,13 @@ def extend_study(home: HomeFolder, name: str, trials: int | None, changed: Exper
         home: The home folder.
         name: The study.
         trials: Searched trials in all; None: as ``changed`` says, else as before.
-        changed: An experiment that differs from the study's in ``search.trials``, ``search.budget``,
-            ``search.stop`` and ``search.space`` alone, or has no points to try any more, as when they lie outside
+        changed: An experiment that differs from the study's in ``search.trials``, ``search.budget``, ``search.stop``,
+            ``search.replicates`` and ``search.space`` alone, or has no points to try any more, as when they lie outside
             another space.
 
     Raises:
-        UserError: If something else differs, fewer trials are planned than there are, or Optuna could not hold the
-            values of both spaces in one study.
+        UserError: If something else differs, fewer trials are planned than there are, Optuna could not hold the
+            values of both spaces in one study, or the contenders of the search are decided.
         StoreError: If the ledger cannot be reached.
     """
     experiment = load_study(home, name)
@@ -65,6 +67,8 @@ def extend_study(home: HomeFolder, name: str, trials: int | None, changed: Exper
     plan = planned_trials(extended)
     ledger = open_ledger(experiment, home)
     try:
+        check_replicates(ledger.study, extended, plan.total)
+        _check_over(ledger, experiment.search, new)
         there = len(ledger.study.get_trials(deepcopy=False))
         if plan.total < there:
             raise UserError(
@@ -82,6 +86,16 @@ def extend_study(home: HomeFolder, name: str, trials: int | None, changed: Exper
     return Extension(ledger.plan.total, plan.total, paths, new.budget.limits if new.budget else {})
 
 
+def _check_over(ledger: Ledger, old: Search, new: Search) -> None:
+    if ledger.contenders() is not None and (old.space, old.stop) != (new.space, new.stop):
+        raise UserError(
+            "the search is over, and its contenders run again: nothing is drawn any more",
+            path="search.space" if old.space != new.space else "search.stop",
+            allowed="as it was",
+            remedy=f"make another study that begins with this one: search.warm_start, study {ledger.name}",
+        )
+
+
 def _search(experiment: Experiment, trials: int | None, changed: Experiment | None) -> Search:
     search = experiment.search
     if changed is not None:
@@ -92,7 +106,7 @@ def _search(experiment: Experiment, trials: int | None, changed: Experiment | No
                 "the file differs from the study in more than its trials and its space",
                 path="search",
                 seen=experiment.name,
-                allowed="another search.trials, search.budget, search.stop and search.space, all else as it was",
+                allowed="another search.trials, budget, stop, replicates and space, all else as it was",
                 remedy="give the changed experiment another name",
             )
         search = changed.search

@@ -22,7 +22,7 @@ def identity(experiment: Experiment) -> str:
     # Without defaults: a newer version that knows one more key does not make it another experiment.
     told = experiment.model_dump(
         mode="json",
-        exclude={"resources": True, "stores": True, "search": {"trials", "budget", "stop"}},
+        exclude={"resources": True, "stores": True, "search": {"trials", "budget", "stop", "replicates"}},
         exclude_defaults=True,
     )
     data = experiment.data
@@ -45,7 +45,7 @@ def check_identity(study: optuna.Study, experiment: Experiment) -> None:
             "a study of this name exists with another experiment",
             path="name",
             seen=experiment.name,
-            allowed="one experiment per study; only trials, budget, stop, resources and stores may change",
+            allowed="one experiment per study; only trials, budget, stop, replicates, resources and stores may change",
             remedy="give the changed experiment another name, or use another --home; `hybridbatch extend` changes "
             "the space of trials to come (and ends its work when it was killed in the middle)",
         )

@@ -18,14 +18,15 @@ from optuna.trial import TrialState
 
 from hybridbatch.search import attempts
 from hybridbatch.search.assignment import Assignment, Begun, Counts
+from hybridbatch.search.beginning import NextTrial
 from hybridbatch.search.drawing import Drawing
 from hybridbatch.search.opening import extension_entry, open_study, write_extension
 from hybridbatch.search.ownership import LEASE, Owner, has_lapsed, last_renewal, lease
 from hybridbatch.search.patience import Patience, waits_out
-from hybridbatch.search.planned import BASELINE, planned_trials
+from hybridbatch.search.planned import BASELINE, REPLICATE, is_replicate, planned_trials
 from hybridbatch.search.renewal import Renewal
+from hybridbatch.search.replicates import Contenders, repeated
 from hybridbatch.search.spending import spent_by
-from hybridbatch.search.stop_rule import StopRule
 from hybridbatch.search.storage import close_storage, exclusive, open_storage, readable_store_errors
 from hybridbatch.search.telling import TOLD, tell
 from hybridbatch.search.timing import Latency, nobody_listens, timed
@@ -90,7 +91,7 @@ class Ledger:
         self.study, self.taken = self.patience.outlast(self._open_study)
         self.plan = plan.with_taken(self.taken.points, experiment.search.space)
         self._drawing = Drawing(experiment, self.plan)
-        self._stop_rule = StopRule(experiment, len(self.plan.baselines))
+        self._next_trial = NextTrial(experiment, self.plan)
         self._rungs = RungRecord(experiment, self.plan, self.storage, self._trials)
 
     @contextmanager
@@ -113,9 +114,9 @@ class Ledger:
 
     @timed
     def next_assignment(self, begun: Callable[[int], Begun] = lambda number: Begun()) -> Assignment | None:
-        """Return a trial to run, or None when all are finished or in other hands.
+        """Return a trial to run, or None when there is none now; then :attr:`later` says whether there may be one.
 
-        First come trials that nobody works on any more, then new ones.
+        First come trials that nobody works on any more, then new ones of the search, then replicates.
 
         Args:
             begun: Tells what the folder of a trial knows of it: the ledger may have been lost.
@@ -136,21 +137,18 @@ class Ledger:
                 lapsed = trial.state == TrialState.RUNNING and has_lapsed(trial.user_attrs.get(LEASE), grace)
                 if (lapsed or trial.state == TrialState.WAITING) and trial.number not in self._mine:
                     return self._take(trial, begun, call)
-            if len(trials) >= self.plan.total:
-                return None
-            if self._ends_early(trials) and begun(len(trials)).params is None:  # else the ledger was lost: it has begun
+            marks = self._next_trial.marks(self.study, trials, begun)
+            if marks is None:
                 return None
             # In one go with its mark: when the answer is lost, the trial is known again by it.
-            new = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs={LEASE: self._lease(call)})
+            new = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs={LEASE: self._lease(call), **marks})
             trial_id = self.storage.create_new_trial(self.study._study_id, new)
             return self._take(self.storage.get_trial(trial_id), begun, call)
 
-    def _ends_early(self, trials: list[FrozenTrial]) -> bool:
-        """Return whether no further trial is to begin though more are planned."""
-        budget = self.experiment.search.budget
-        if budget is not None and budget.is_spent(spent_by(trials, self.experiment.resources)):
-            return True
-        return self._stop_rule.is_over(self.study, trials)
+    @property
+    def later(self) -> bool:
+        """Whether, after :meth:`next_assignment` had nothing, it may have something once trials at work are over."""
+        return self._next_trial.later
 
     def _lease(self, call: _Call) -> dict[str, Any]:
         return lease(self.owner) | {"call": call.id}
@@ -171,9 +169,13 @@ class Ledger:
         if number < len(self.plan.baselines):
             baseline = self.plan.baselines[number].name
             self.storage.set_trial_user_attr(trial_id, BASELINE, baseline)
-        params = self._drawing.params(self.study, trial, before.params or {})
+        if is_replicate(trial):
+            params, ready = repeated(self.study, self.experiment, trial)
+        else:
+            params = self._drawing.params(self.study, trial, before.params or {})
+            ready = self._drawing.resolved(number, params)
         self._mine[number] = trial_id
-        return Assignment(number, params, baseline, self._drawing.resolved(number, params))
+        return Assignment(number, params, baseline, ready, trial.user_attrs.get(REPLICATE, {}).get("of"))
 
     @timed
     @waits_out
@@ -317,7 +319,7 @@ class Ledger:
         states = [trial.state for trial in trials]
         running = len(self.running())
         complete, pruned, failed = (states.count(TOLD[name]) for name in ("complete", "pruned", "failed"))
-        waiting = max(self.plan.total, len(trials)) - complete - pruned - failed - running
+        waiting = max(self.planned(), len(trials)) - complete - pruned - failed - running
         return Counts(complete, pruned, failed, running, waiting)
 
     @timed
@@ -333,11 +335,26 @@ class Ledger:
     def stopped(self) -> dict[str, Any] | None:
         """Return why the search was ended early, None when it was not: :meth:`StopRule.decision`."""
         with readable_store_errors(self.url):
-            return self._stop_rule.decision(self.study)
+            return self._next_trial.stop_rule.decision(self.study)
+
+    @waits_out
+    def contenders(self) -> Contenders | None:
+        """Return who of the search runs again with further seeds, None before that is decided."""
+        with readable_store_errors(self.url):
+            return self._next_trial.replicates.decided(self.study)
+
+    def planned(self) -> int:
+        """Return how many trials the study is to have, replicates included."""
+        return self.plan.total + self._next_trial.replicates.planned(self.contenders())
 
     def not_begun(self) -> int:
         """Return how many planned trials nobody ever worked on."""
-        return max(0, self.plan.total - len(self._read()))
+        return max(0, self.planned() - len(self._read()))
+
+    def search_not_begun(self) -> int:
+        """Return how many planned trials of the search, baselines included, nobody ever worked on."""
+        decided = self.contenders()
+        return max(0, self.plan.total - (len(self._read()) if decided is None else decided.first))
 
     def keep_leases(self) -> None:
         """Renew the leases of the trials in hand from a thread, until :meth:`close`."""

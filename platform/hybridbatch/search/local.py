@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import dataclass
 
 from hybridbatch.foundation.errors import StoreError, UserError, first_line
 from hybridbatch.search.session import StudySession
 from hybridbatch.spec.resources import Resources
-from hybridbatch.spec.trial import Rung
+from hybridbatch.spec.trial import Rung, TrialSpec
+
+_ASK_AGAIN = 2.0  # seconds before a ledger that may have a trial later is asked again
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,20 @@ def local_device(resources: Resources) -> str:
     return "cuda:0"  # as Ray Train names the one it gives to a worker
 
 
+def _next_trial(session: StudySession) -> TrialSpec | None:
+    """Return a trial to run, waiting while trials in other hands decide whether there is one; None when there is none.
+
+    Each look also takes up what a driver that died left behind.
+    """
+    told = False
+    while (spec := session.next_trial()) is None and session.later:
+        if not told:
+            _log.info("waiting for trials of the search in other hands: they may contend")
+            told = True
+        time.sleep(_ASK_AGAIN)
+    return spec
+
+
 def run_local(session: StudySession, device: str = "cpu") -> None:
     """Run trials until none is left for this driver.
 
@@ -70,7 +89,7 @@ def run_local(session: StudySession, device: str = "cpu") -> None:
 
     workshop = Workshop(session.location)
     session.ledger.workers, session.ledger.gpus_per_worker = 1, float(device != "cpu")
-    while (spec := session.next_trial()) is not None:
+    while (spec := _next_trial(session)) is not None:
         verdicts = _Verdicts(session, spec.number)
         try:
             result = run_trial(spec, session.folder.trial(spec.number), workshop, verdicts, device=device)

@@ -11,6 +11,7 @@ import optuna
 
 from hybridbatch.search.identity import EXPERIMENT, EXTENSIONS, PLANNED, check_identity, content, identity
 from hybridbatch.search.planned import planned_trials
+from hybridbatch.search.replicates import check_replicates
 from hybridbatch.search.seeded_sampler import sampler_of
 from hybridbatch.search.storage import close_storage, is_there, open_storage, readable_store_errors
 from hybridbatch.search.warm_start import WARM_START, take
@@ -46,14 +47,15 @@ def open_study(experiment: Experiment, storage: BaseStorage, kept: Taken) -> tup
         load_if_exists=True,
     )
     check_identity(study, experiment)
+    plan = planned_trials(experiment)
+    check_replicates(study, experiment, plan.total)
     if taken.studies and WARM_START not in study.user_attrs:
         study.set_user_attr(WARM_START, json.loads(taken.model_dump_json()))
     if study.metric_names is None:  # for optuna-dashboard, which else calls them "Objective 0"
         with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
             study.set_metric_names([objective.metric for objective in search.objectives])
-    planned = planned_trials(experiment).total
-    if study.user_attrs.get(PLANNED) != planned:
-        study.set_user_attr(PLANNED, planned)
+    if study.user_attrs.get(PLANNED) != plan.total:
+        study.set_user_attr(PLANNED, plan.total)
     return study, taken
 
 

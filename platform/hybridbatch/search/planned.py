@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 BASELINE = "baseline"  # name of the user attribute of an Optuna trial that says which baseline it replicates
+REPLICATE = "replicate"  # likewise, of which contender (`of`), and with which `seed`
 LARGEST_GRID = 100_000  # trials; the ledger is read as a whole before each
 
 
@@ -148,6 +149,11 @@ def _grid(
 def is_baseline(trial: FrozenTrial) -> bool:
     """Return whether a trial of the ledger replicates a baseline."""
     return BASELINE in trial.user_attrs
+
+
+def is_replicate(trial: FrozenTrial) -> bool:
+    """Return whether a trial of the ledger runs a contender of the search again, with another seed."""
+    return REPLICATE in trial.user_attrs
 
 
 def resolve(experiment: Experiment, plan: PlannedTrials, number: int, params: dict[str, Any]) -> Experiment:

@@ -35,6 +35,8 @@ class Preview:
         leakage: Statements about text shared between training and report sets.
         budget: What the study may use, by name; none without a limit.
         stop: When the search ends early (``improvement``, ``minimum_trials``); None tries all trials.
+        replicates: Trials that run again after the search (``contenders``, ``seeds``, ``trials``: at most, ``steps``:
+            of all of them); None without.
         warm_start: What is taken from earlier studies (:meth:`~hybridbatch.spec.taken.Taken.entries`).
     """
 
@@ -49,6 +51,7 @@ class Preview:
     leakage: list[str]
     budget: dict[str, float]
     stop: dict[str, Any] | None
+    replicates: dict[str, Any] | None
     warm_start: list[dict[str, Any]]
 
 
@@ -112,8 +115,16 @@ def preview(
         leakage=list(data.leakage),
         budget=experiment.search.budget.limits if experiment.search.budget else {},
         stop=experiment.search.stop.model_dump() if experiment.search.stop else None,
+        replicates=_replicates(experiment),
         warm_start=taken.entries(),
     )
+
+
+def _replicates(experiment: Experiment) -> dict[str, Any] | None:
+    asked = experiment.search.replicates
+    if asked is None:
+        return None
+    return asked.model_dump(mode="json") | {"trials": asked.trials, "steps": asked.trials * experiment.training.steps}
 
 
 def _rungs(experiment: Experiment) -> int:

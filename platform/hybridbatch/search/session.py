@@ -82,7 +82,10 @@ class StudySession:
         return told
 
     def next_trial(self) -> TrialSpec | None:
-        """Return a trial to run, its spec written to its folder; None when there is none for this driver."""
+        """Return a trial to run, its spec written to its folder; None when there is none for this driver now.
+
+        Then :attr:`later` says whether there may be one once trials in other hands are over.
+        """
         while (assignment := self.ledger.next_assignment(self._begun)) is not None:
             folder = self.folder.trial(assignment.number)
             result = folder.read_result()
@@ -94,6 +97,7 @@ class StudySession:
                     params=assignment.params,
                     baseline=None,
                     experiment=self.experiment,
+                    replicate_of=assignment.replicate_of,
                 )
                 result = folder.write_result(self._failed(spec, problem))
             if result is None:
@@ -102,6 +106,11 @@ class StudySession:
                 return spec
             self.finish(result)
         return None
+
+    @property
+    def later(self) -> bool:
+        """Whether asking again makes sense, though :meth:`next_trial` had none."""
+        return self.ledger.later
 
     def _begun(self, number: int) -> Begun:
         """Return what the folder of a trial tells of work on it: the ledger may have been lost."""
@@ -114,6 +123,7 @@ class StudySession:
             reached=last_step(folder),
             attempts=folder.read_attempts(),
             finished=result is not None,
+            replicate_of=begun.replicate_of if begun else None,
         )
 
     def _spec(self, assignment: Assignment, folder: TrialFolder) -> TrialSpec:
@@ -125,6 +135,7 @@ class StudySession:
             params=assignment.params,
             baseline=assignment.baseline,
             experiment=assignment.experiment,
+            replicate_of=assignment.replicate_of,
         )
         folder.write_spec(spec)
         return spec
@@ -136,6 +147,7 @@ class StudySession:
             study=self.folder.name,
             number=spec.number,
             baseline=spec.baseline,
+            replicate_of=spec.replicate_of,
             params=spec.params,
             state="failed",
             reason=reason,

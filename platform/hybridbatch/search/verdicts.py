@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hybridbatch.search.outcomes import RUNGS, rung_of, rungs_of, written_rungs
 from hybridbatch.search.pareto_order import positions
-from hybridbatch.search.planned import PlannedTrials, resolve
+from hybridbatch.search.planned import PlannedTrials, is_replicate, resolve
 from hybridbatch.spec.experiment import Experiment, Training, overlap
 from hybridbatch.spec.trial import Rung
 
@@ -46,13 +46,14 @@ class RungRecord:
         """Record ``rung`` of ``trial``; return whether it goes on.
 
         With several objectives the pruner looks at places in the order of :mod:`hybridbatch.search.pareto_order`.
-        Baselines always go on: they are there to be compared in full.
+        Baselines and replicates always go on: they are there to be compared in full.
         """
         verdicts = dict(trial.user_attrs.get(VERDICTS, {}))
         if str(rung.step) in verdicts:
             return bool(verdicts[str(rung.step)])
         values = self.record(trial, (rung,))[rung.step]
-        goes_on = trial.number < len(self._plan.baselines) or self._goes_on(trial, rung.step, values)
+        in_full = trial.number < len(self._plan.baselines) or is_replicate(trial)
+        goes_on = in_full or self._goes_on(trial, rung.step, values)
         verdicts[str(rung.step)] = goes_on
         self._storage.set_trial_user_attr(trial._trial_id, VERDICTS, verdicts)
         return goes_on
@@ -83,7 +84,7 @@ class RungRecord:
         others = [
             rung_of(other, step, len(self._objectives))
             for other in self._trials()
-            if other.number != trial.number and compared(other.number)
+            if other.number != trial.number and compared(other.number) and not is_replicate(other)
         ]
         mine, *theirs = self._scores([values, *(one for one in others if one is not None)])
         return bool(rule.goes_on(mine, [score for score in theirs if not math.isnan(score)]))

@@ -13,6 +13,7 @@ from hybridbatch.spec.constraints import Constraint, each_once
 from hybridbatch.spec.names import NAME_PATTERN
 from hybridbatch.spec.objectives import Objective
 from hybridbatch.spec.points import refuse_outside
+from hybridbatch.spec.replicates import Replicates, refuse_replicates
 from hybridbatch.spec.resources import Resources, Stores
 from hybridbatch.spec.search_space import KEYS, Choice, IntegerRange, LogUniform, Uniform, distribution_name
 from hybridbatch.spec.settings import ChosenFrom, EachFrom, Settings, rejected, unknown_name
@@ -232,6 +233,7 @@ class Search(Settings):
         seed: Seed of the sampler.
         budget: What the study may use; when it is spent, no further trial begins.
         stop: When the search ends early, with one objective; None tries all ``trials``.
+        replicates: More seeds for the best trials, once the search is over; they come on top of ``trials``.
     """
 
     trials: Annotated[int, Field(ge=0)] | None = None
@@ -249,6 +251,7 @@ class Search(Settings):
     seed: Seed = 0
     budget: Budget | None = None
     stop: Stop | None = None
+    replicates: Replicates | None = None
 
     @field_validator("objectives")
     @classmethod
@@ -299,6 +302,8 @@ class Search(Settings):
             problem = "the grid has every point already, in an order of its own"
             raise rejected(problem, at="enqueue", remedy="leave enqueue out, or take another sampler")
         refuse_warm_start(self.warm_start, self.space, self.sampler, "warm_start")
+        paths = [path for name, one in self.space.items() for path in (name, one.complement) if path is not None]
+        refuse_replicates(self.replicates, paths, "replicates")
         return self
 
     @model_validator(mode="after")

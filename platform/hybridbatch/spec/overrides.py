@@ -76,8 +76,9 @@ def with_complements(space: Mapping[str, AnyDistribution], params: Mapping[str, 
 
 
 def refused(experiment: Experiment) -> Iterator[UserError]:
-    """Yield what is wrong with search space, points to try and baselines: each must be acceptable in its place.
+    """Yield what is wrong with search space, points to try, seeds of replicates and baselines.
 
+    Each must be acceptable in its place.
     The ends of a range are tried beside the other values of the file and, should they not go together with those,
     beside the middles of the other ranges.
     """
@@ -99,6 +100,14 @@ def refused(experiment: Experiment) -> Iterator[UserError]:
             error = None
         if error:
             yield _in_search(error, f"search.enqueue.{index}")
+    seed, replicates = experiment.training.seed, experiment.search.replicates
+    if replicates is not None and seed in replicates.seeds:
+        yield UserError(
+            f"the trials of the search have this seed: training.seed is {seed}",
+            path="search.replicates.seeds",
+            seen=list(replicates.seeds),
+            allowed="other seeds",
+        )
     for name, values in experiment.search.baselines.items():
         error = _refusal(experiment, values)
         if error:

@@ -26,6 +26,7 @@ class TrialSpec(Record):
         params: The searched values by dotted path, empty for a baseline.
         baseline: Name of the baseline that this trial is a replicate of, None for a searched trial.
         experiment: The experiment with ``params`` (or the baseline's values) applied.
+        replicate_of: Number of the trial of the search that this one runs again with another seed, None for others.
     """
 
     study: str
@@ -33,6 +34,7 @@ class TrialSpec(Record):
     params: dict[str, Any]
     baseline: str | None
     experiment: Experiment
+    replicate_of: int | None = None
 
 
 class Rung(Record):
@@ -174,6 +176,7 @@ class TrialResult(Record):
             weights, what each arm read (fingerprints of files and texts, the commit of a teacher), how many hard
             negatives there are and were left out, threads, device.
         leakage: What is known of text shared between training and report sets.
+        replicate_of: As in the spec.
         started: ISO 8601 time in UTC.
         first_step: When the attempt that finished the trial began its first optimizer step, ISO 8601 time in UTC; None
             when it began none, and in older records.
@@ -198,6 +201,7 @@ class TrialResult(Record):
     seconds: dict[str, float]
     provenance: dict[str, Any]
     leakage: tuple[str, ...]
+    replicate_of: int | None = None
     started: str
     first_step: str | None = None
     finished: str

@@ -15,15 +15,23 @@ _NAMES = {"hours": "hours", "worker_hours": "worker-hours", "gpu_hours": "GPU-ho
 def early_end(ledger: Ledger) -> dict[str, Any]:
     """Return what may end a study before its last planned trial.
 
-    Keys: ``not_begun`` (planned trials that nobody ever worked on), ``budget`` (``limits`` and ``spent`` by name:
-    ``hours``, ``worker_hours``, ``gpu_hours``; ``is_spent``; null without one), ``stopped`` (``bound``,
-    ``improvement``, ``trials``, ``at``: :meth:`~hybridbatch.search.stop_rule.StopRule.decision`).
+    Keys: ``not_begun`` (planned trials that nobody ever worked on), ``search_not_begun`` (those of the search and
+    baselines among them), ``search_over`` (whether contenders are decided, so that none of these begins), ``budget``
+    (``limits`` and ``spent`` by name: ``hours``, ``worker_hours``, ``gpu_hours``; ``is_spent``; null without one),
+    ``stopped`` (``bound``, ``improvement``, ``trials``, ``at``:
+    :meth:`~hybridbatch.search.stop_rule.StopRule.decision`).
     """
     budget, state = ledger.experiment.search.budget, None
     if budget is not None:
         spent = ledger.spent()
         state = {"limits": budget.limits, "spent": spent._asdict(), "is_spent": budget.is_spent(spent)}
-    return {"not_begun": ledger.not_begun(), "budget": state, "stopped": ledger.stopped()}
+    return {
+        "not_begun": ledger.not_begun(),
+        "search_not_begun": ledger.search_not_begun(),
+        "search_over": ledger.contenders() is not None,
+        "budget": state,
+        "stopped": ledger.stopped(),
+    }
 
 
 def limits_text(limits: dict[str, float]) -> str:
@@ -42,8 +50,9 @@ def spent_text(state: dict[str, Any]) -> str | None:
 
 def never_begin(state: dict[str, Any]) -> int:
     """Return how many planned trials nobody will begin as things stand."""
-    over = state["stopped"] or (state["budget"] and state["budget"]["is_spent"])
-    return int(state["not_begun"]) if over else 0
+    if state["budget"] and state["budget"]["is_spent"]:
+        return int(state["not_begun"])
+    return int(state["search_not_begun"]) if state["stopped"] or state["search_over"] else 0
 
 
 def how_to_go_on(state: dict[str, Any], home: HomeFolder, study: str, resume: str) -> str | None:
@@ -59,6 +68,11 @@ def how_to_go_on(state: dict[str, Any], home: HomeFolder, study: str, resume: st
         gain = f"{stopped['bound']:.3g} can still be gained, less than {stopped['improvement']:g}"
         reasons.append(f"after {stopped['trials']} complete trials at most {gain}")
         remedies.append("lower search.stop.improvement or leave search.stop out")
+    if state["search_over"]:
+        remedies = remedies[:-1] if stopped else remedies
+        reasons.append("its contenders run with further seeds, so that the search is over")
+    if not remedies:
+        return f"{', and '.join(reasons)}: {held} planned trials were not begun"
     extend = command(home, "extend", study, "--file", "FILE")
     return (
         f"{', and '.join(reasons)}: {held} planned trials were not begun. To go on, {' and '.join(remedies)} in the "

@@ -93,7 +93,7 @@ class LiveTable:
 
     def started(self, spec: TrialSpec, folder: TrialFolder) -> None:
         """Show a trial that starts or goes on."""
-        name = self._name(spec.baseline, spec.params, spec.experiment.training.seed)
+        name = self._name(spec.baseline, spec.params, spec.experiment.training.seed, spec.replicate_of)
         with self._lock:
             self._rows[spec.number] = _Row(spec.number, name, folder, spec.experiment.training.steps)
         self._say(spec.number, f"starts: {name}")
@@ -111,7 +111,7 @@ class LiveTable:
 
     def finished(self, result: TrialResult) -> None:
         """Show that a trial is finished."""
-        name = self._name(result.baseline, result.params, result.seed)
+        name = self._name(result.baseline, result.params, result.seed, result.replicate_of)
         with self._lock:
             row = self._rows.setdefault(result.number, _Row(result.number, name, None, result.steps))
             row.state, row.folder, row.reason = result.state, None, result.reason
@@ -127,7 +127,9 @@ class LiveTable:
         if self._live is None:
             self.console.print(f"trial {number_:>3}  {text}", soft_wrap=True)
 
-    def _name(self, baseline: str | None, params: dict[str, Any], seed: int) -> str:
+    def _name(self, baseline: str | None, params: dict[str, Any], seed: int, replicate_of: int | None) -> str:
+        if replicate_of is not None:
+            return f"trial {replicate_of} again · seed {seed}"
         if baseline:
             return f"{baseline} · seed {seed}"
         return (

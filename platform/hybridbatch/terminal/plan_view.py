@@ -49,6 +49,9 @@ def print_plan(plan: Preview, experiment: Experiment, console: Console) -> None:
             f"The search ends early when, after {plan.stop['minimum_trials']} complete trials, "
             f"less than {plan.stop['improvement']:g} can still be gained"
         )
+    if plan.replicates:
+        trials = counted(plan.replicates["trials"], "trial")
+        console.print(f"After the search: {trials} more with further seeds, {plan.replicates['steps']:,} steps in all")
     for statement in plan.leakage:
         console.print(f"Leakage: {statement}")
 
@@ -72,10 +75,18 @@ def _print_trials(plan: Preview, experiment: Experiment, console: Console) -> No
     if plan.searched:
         first = len(plan.trials)
         searched = "  ".join(experiment.search.space) or "the experiment as written"
-        last = first + plan.searched - 1
-        table.add_row(f"{first}–{last}" if plan.searched > 1 else str(first), "", f"searched: {searched}")
+        table.add_row(_numbers(first, plan.searched), "", f"searched: {searched}")
+    if plan.replicates:
+        first = len(plan.trials) + plan.searched
+        again = f"again: the best {plan.replicates['contenders']} of the search"
+        seeds = ", ".join(map(str, plan.replicates["seeds"]))
+        table.add_row(_numbers(first, plan.replicates["trials"]), "", f"{again}, with training.seed {seeds}")
     console.print(table)
     console.print()
+
+
+def _numbers(first: int, count: int) -> str:
+    return f"{first}–{first + count - 1}" if count > 1 else str(first)
 
 
 def _print_batches(plan: Preview, console: Console) -> None:

@@ -11,10 +11,14 @@ from rich.console import Console
 from rich.text import Text
 
 from hybridbatch.foundation.errors import HybridBatchError
-from hybridbatch.report.collect import collect
+from hybridbatch.report.baselines import Spread
+from hybridbatch.report.collect import StudyTable, collect
 from hybridbatch.report.export import constraints_json
 from hybridbatch.report.naming import measure_name, measure_text, number
+from hybridbatch.report.replicates import replicates_json
+from hybridbatch.report.tables import spread_text
 from hybridbatch.report.taken_text import taken_lines
+from hybridbatch.search.ledger import Ledger
 from hybridbatch.search.session import load_study, open_ledger
 from hybridbatch.spec.attempts import interruptions
 from hybridbatch.spec.constraints import Constraint
@@ -41,7 +45,9 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
     ``repeated_steps``, ``cost`` (``attempts``, ``steps``, ``repeated_steps``, ``seconds``, ``worker_hours``,
     ``lost_worker_hours``, ``gpu_hours``: :class:`~hybridbatch.spec.costs.Cost`), ``costs`` (the same by trial, with its
     ``number``), ``not_begun``, ``budget``, ``stopped`` (:func:`~hybridbatch.terminal.early_end.early_end`),
-    ``warm_start`` (:meth:`~hybridbatch.spec.taken.Taken.entries`), ``objectives``, ``home``.
+    ``replicates`` (null without; else ``asked``: how many contenders, ``seeds``, ``decided``: their numbers or null,
+    and what :func:`~hybridbatch.report.replicates.replicates_json` returns), ``warm_start``
+    (:meth:`~hybridbatch.spec.taken.Taken.entries`), ``objectives``, ``home``.
     """
     experiment = load_study(home, study)
     ledger = open_ledger(experiment, home)
@@ -83,10 +89,21 @@ def study_status(home: HomeFolder, study: str) -> dict[str, Any]:
         "cost": whole._asdict(),
         "costs": [{"number": number, **cost._asdict()} for number, cost in costs.items()],
         **early_end(ledger),
+        "replicates": _replicates(ledger, table),
         "warm_start": ledger.taken.entries(),
         "objectives": objectives,
         "home": str(home.path),
     }
+
+
+def _replicates(ledger: Ledger, table: StudyTable) -> dict[str, Any] | None:
+    asked = ledger.experiment.search.replicates
+    if asked is None:
+        return None
+    decided = ledger.contenders()
+    found = replicates_json(table) or {"contenders": [], "best_by_mean": None}
+    chosen = list(decided.contenders) if decided else None
+    return {"asked": asked.contenders, "seeds": list(asked.seeds), "decided": chosen, **found}
 
 
 def _last_heard(progress: Progress | None, lasts: bool) -> tuple[datetime | None, int | None]:
@@ -144,7 +161,34 @@ def print_status(state: dict[str, Any], console: Console) -> None:
         )
         what = best["baseline"] or "  ".join(f"{path}={number(value)}" for path, value in best["params"].items())
         console.print(f"best: trial {best['number']} ({what}): {values}")
+    _print_replicates(state, console)
     _print_how_to_go_on(state, console)
+
+
+def _print_replicates(state: dict[str, Any], console: Console) -> None:
+    """Print the contenders over their seeds, and the best of them beside the best single trial."""
+    if not state["replicates"]:
+        return
+    asked, decided = state["replicates"], state["replicates"]["decided"]
+    if decided is None:
+        console.print(
+            f"after the search its best {asked['asked']} trials run again, with seeds {_listed(asked['seeds'])}"
+        )
+    elif not asked["contenders"]:
+        console.print(f"contenders: trials {_listed(decided)}" if decided else "no trial contends: none is complete")
+    for one in asked["contenders"]:
+        spreads = ", ".join(
+            f"{measure_name(metric)} {spread_text(metric, Spread(**spread))} (alone {measure_text(metric, alone)})"
+            for metric, spread, alone in (
+                (metric, one["spread"][metric], one["alone"][metric]) for metric in one["spread"]
+            )
+        )
+        mark = "  ▲ best by the mean" if one["trial"] == asked["best_by_mean"] else ""
+        console.print(f"contender: trial {one['trial']}, seeds {_listed(one['seeds'])}: {spreads}{mark}")
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _print_how_to_go_on(state: dict[str, Any], console: Console) -> None:

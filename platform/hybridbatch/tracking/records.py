@@ -109,7 +109,7 @@ def record_of(folder: TrialFolder, study: str) -> RunRecord:
     attempts = folder.read_attempts()
     searched = {_key(path): _text(value)[:PARAM_LIMIT] for path, value in result.params.items()}
     return RunRecord(
-        name=f"trial {result.number:05d}" + (f" {result.baseline}" if result.baseline else ""),
+        name=_run_name(result),
         trial=trial_tag(study, result.number),
         fingerprint=result_fingerprint(folder),
         status=_STATUS[result.state],
@@ -120,6 +120,13 @@ def record_of(folder: TrialFolder, study: str) -> RunRecord:
         metrics=_metrics(result, folder.read_curve(), experiment, started) + _attempts(attempts, result, started),
         tags=_tags(result, study) | _attempt_tags(attempts),
     )
+
+
+def _run_name(result: TrialResult) -> str:
+    name = f"trial {result.number:05d}"
+    if result.replicate_of is not None:
+        return f"{name} (again {result.replicate_of}, seed {result.seed})"
+    return f"{name} {result.baseline}" if result.baseline else name
 
 
 def experiment_params(experiment: Mapping[str, Any]) -> dict[str, str]:
@@ -162,6 +169,7 @@ def _tags(result: TrialResult, study: str) -> dict[str, str]:
         "package_lock_fingerprint": fingerprint.of_texts([lock]) if lock else "",
         "mlflow.source.git.commit": str(provenance.get("git.revision", "")),
         "baseline": result.baseline or "",
+        "replicate_of": "" if result.replicate_of is None else str(result.replicate_of),
         "reason": result.reason or "",
         "leakage": "\n".join(result.leakage),
         "left_out": "\n".join(result.mixture.left_out),

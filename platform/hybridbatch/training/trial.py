@@ -280,6 +280,7 @@ class TrialRun:
             study=spec.study,
             number=spec.number,
             baseline=spec.baseline,
+            replicate_of=spec.replicate_of,
             params=spec.params,
             state=state,
             reason=reason,

@@ -30,5 +30,7 @@ def comparable(table: StudyTable) -> list[TrialRow]:
     return [
         row
         for row in table.complete
-        if (not row.result.baseline or row.result.baseline in inside) and row.placed.keys() >= set(table.searched)
+        if (not row.result.baseline or row.result.baseline in inside)
+        and row.result.replicate_of is None  # chosen by their values, which would draw every fit
+        and row.placed.keys() >= set(table.searched)
     ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -31,9 +32,8 @@ class GeneticSettings(Settings):
 
     def build(self, seed: int, space: dict[str, AnyDistribution]) -> optuna.samplers.BaseSampler:
         """Return Optuna's sampler."""
-        from optuna.samplers import NSGAIISampler
-
-        return NSGAIISampler(population_size=self.population, seed=seed)
+        made: optuna.samplers.BaseSampler = _sampler_class()(population_size=self.population, seed=seed)
+        return made
 
     def prepared(self, earlier: Sequence[FrozenTrial]) -> None:
         """Put complete trials of earlier studies into generations of their own, by number, before those of this one."""
@@ -43,3 +43,23 @@ class GeneticSettings(Settings):
         complete = [trial for trial in earlier if trial.state == TrialState.COMPLETE]
         for index, trial in enumerate(complete):
             trial.system_attrs[NSGAIISampler._get_generation_key()] = index // self.population
+
+
+@cache
+def _sampler_class() -> Any:
+    """Return Optuna's sampler with parents in one order; made here, since Optuna is imported when it is needed."""
+    from optuna.samplers import NSGAIISampler
+
+    class InOneOrder(NSGAIISampler):
+        """Optuna gives the parents of a generation as they were chosen to its first trial, by number to all others.
+
+        A first trial that was interrupted while it was drawn would go on with other values.
+        """
+
+        def select_parent(self, study: Any, generation: int) -> Any:
+            return sorted(super().select_parent(study, generation), key=lambda trial: trial.number)
+
+    # Optuna makes these of the name of the class; studies of older versions have its own.
+    InOneOrder._GENERATION_KEY = NSGAIISampler._GENERATION_KEY
+    InOneOrder._PARENT_CACHE_KEY_PREFIX = NSGAIISampler._PARENT_CACHE_KEY_PREFIX
+    return InOneOrder
