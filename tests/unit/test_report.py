@@ -169,7 +169,7 @@ def test_json_keys_are_the_documented_ones(table: StudyTable) -> None:
     found = comparison_json(table)
     assert list(found) == [
         "study", "objectives", "constraints", "counts", "best", "pareto", "trials", "rungs", "baselines", "differences",
-        "leakage", "warm_start",
+        "effects", "leakage", "warm_start",
     ]  # fmt: skip
     assert list(found["trials"][0]) == [
         "number", "baseline", "state", "reason", "seed", "best", "pareto", "feasible", "values", "params", "selection",
