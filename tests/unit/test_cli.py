@@ -262,7 +262,7 @@ def test_compare_keys(command_line: CommandLine, finished: HomeFolder) -> None:
     table = command_line("compare", "small", "--home", finished.path, "--json").json
     assert set(table) == {
         "study", "objectives", "constraints", "counts", "best", "pareto", "trials", "rungs", "baselines", "differences",
-        "replicates", "leakage", "warm_start",
+        "effects", "replicates", "leakage", "warm_start",
     }  # fmt: skip
     assert {key for trial in table["trials"] for key in trial} == {
         "number", "baseline", "replicate_of", "state", "reason", "seed", "best", "pareto", "feasible", "values",

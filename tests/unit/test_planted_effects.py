@@ -41,10 +41,12 @@ def test_no_effect_raises_no_alarm_in_the_family(noise: str, seeds: int) -> None
     assert raw > ALARMS, "p-values of the intervals are too small in the tail: what is corrected must be larger"
 
 
-def test_large_effects_are_found() -> None:
-    found_NA = np.concatenate([one.found_NA for one in drawn("as questions", 5, any_effect=True)])
-    assert found_NA[:, 0].mean() > 0.5
-    assert found_NA[:, 1].mean() < 0.5, "the second arm's effect is a third of it, the other way round"
+def test_large_effects_are_found_and_small_ones_seldom() -> None:
+    """Of arms that change mAP by .04, .02 and .10, in a family of 12, with five seeds of little noise."""
+    found = outcomes(NOISES["little"], [5] * 4, ITEMS, LANGUAGES, REPETITIONS, any_effect=True)
+    share_A = np.concatenate([one.found_NA for one in found]).mean(axis=0)
+    assert share_A[2] > 0.5
+    assert share_A[1] < share_A[0] < share_A[2]
 
 
 def test_the_expected_score_is_that_of_many_draws() -> None:

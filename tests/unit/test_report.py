@@ -169,7 +169,7 @@ def test_json_keys_are_the_documented_ones(table: StudyTable) -> None:
     found = comparison_json(table)
     assert list(found) == [
         "study", "objectives", "constraints", "counts", "best", "pareto", "trials", "rungs", "baselines", "differences",
-        "replicates", "leakage", "warm_start",
+        "effects", "replicates", "leakage", "warm_start",
     ]  # fmt: skip
     assert list(found["trials"][0]) == [
         "number", "baseline", "replicate_of", "state", "reason", "seed", "best", "pareto", "feasible", "values",
