@@ -153,6 +153,6 @@ def test_the_place_of_a_dead_actor_is_given_back_while_its_job_goes_on(cluster: 
     owner = ray.remote(num_cpus=0)(Owner).remote()
     ray.get(owner.reserve.remote())
     assert groups()
-    assert not abandoned_groups(ray.get_runtime_context().get_job_id())
+    assert not abandoned_groups(ray.get_runtime_context().get_job_id(), over=False)
     ray.kill(owner)
     wait_until(lambda: not groups())

@@ -39,7 +39,8 @@ class Reclaimer:
         while time.monotonic() < end:
             time.sleep(_LOOK_SECONDS)
             try:
-                over, groups = has_ended(self._job), abandoned_groups(self._job)
+                over = has_ended(self._job)
+                groups = abandoned_groups(self._job, over)
                 for group in groups:
                     _log.warning("giving back placement group %s of job %s", group.id.hex(), self._job)
                     remove_placement_group(group)
@@ -71,12 +72,12 @@ def has_ended(job: str) -> bool:
     return any(bool(one["IsDead"]) for one in jobs() if one["JobID"] == job)
 
 
-def abandoned_groups(job: str) -> list[PlacementGroup]:
-    """Return the placement groups of a job that has ended, or of actors of it that are dead."""
+def abandoned_groups(job: str, over: bool) -> list[PlacementGroup]:
+    """Return the placement groups of a job that nobody needs: all when it is ``over``, else those of dead actors."""
     from ray._private.state import state
     from ray.core.generated.gcs_pb2 import ActorTableData, PlacementGroupTableData
 
-    head, over, found = state._connect_and_get_accessor(), has_ended(job), []
+    head, found = state._connect_and_get_accessor(), []
     for entry in head.get_placement_group_table():
         group = PlacementGroupTableData.FromString(entry)
         if group.creator_job_id.hex() != job or group.state == PlacementGroupTableData.REMOVED:

@@ -14,7 +14,8 @@ from hybridbatch.foundation.errors import UserError, did_you_mean, one_of
 from hybridbatch.search.identity import CONTENT, EXTENSIONS
 from hybridbatch.search.planned import PlannedTrials, is_replicate, planned_trials, resolve
 from hybridbatch.spec import overrides
-from hybridbatch.spec.experiment import Experiment, overlap
+from hybridbatch.spec.dotted_paths import overlap
+from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.reader import validate
 from hybridbatch.spec.search_space import AnyDistribution
 

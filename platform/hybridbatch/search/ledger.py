@@ -83,12 +83,11 @@ class Ledger:
         self.gpus_per_worker = experiment.resources.gpus_per_worker
         self._mine: dict[int, int] = {}
         plan = planned_trials(experiment)
-        self._kept = kept
         self.patience = Patience(url)
         self._renewal = Renewal(self._renew, self.patience)
         self._database = open_storage(url)
         self.storage = optuna.storages.get_storage(self._database)  # as Optuna's study would: with a cache
-        self.study, self.taken = self.patience.outlast(self._open_study)
+        self.study, self.taken = self.patience.outlast(lambda: self._open_study(plan.total, kept))
         self.plan = plan.with_taken(self.taken.points, experiment.search.space)
         self._drawing = Drawing(experiment, self.plan)
         self._next_trial = NextTrial(experiment, self.plan)
@@ -99,9 +98,9 @@ class Ledger:
         with readable_store_errors(self.url), exclusive(self._database, self.name):
             yield
 
-    def _open_study(self) -> tuple[optuna.Study, Taken]:
+    def _open_study(self, planned: int, kept: Taken) -> tuple[optuna.Study, Taken]:
         with self._exclusive():
-            return open_study(self.experiment, self.storage, self._kept)
+            return open_study(self.experiment, planned, self.storage, kept)
 
     def extend(self, extended: Experiment) -> None:
         """Plan more trials, or another space for those to come; from here on the ledger is that of ``extended``."""

@@ -16,19 +16,20 @@ from hybridbatch.search.seeded_sampler import sampler_of
 from hybridbatch.search.storage import close_storage, is_there, open_storage, readable_store_errors
 from hybridbatch.search.warm_start import WARM_START, take
 from hybridbatch.spec.experiment import Experiment
-from hybridbatch.spec.taken import Taken
+from hybridbatch.spec.taken import NOTHING, Taken
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 
-def open_study(experiment: Experiment, storage: BaseStorage, kept: Taken) -> tuple[optuna.Study, Taken]:
+def open_study(experiment: Experiment, planned: int, storage: BaseStorage, kept: Taken) -> tuple[optuna.Study, Taken]:
     """Return the study of an experiment, made on first use, and what it took from earlier ones.
 
     Whoever calls this holds the lock of the study.
 
     Args:
         experiment: The experiment.
+        planned: How many trials its search has, baselines included.
         storage: The ledger.
         kept: What the study's folder says that it took: the ledger may have been lost.
 
@@ -47,15 +48,14 @@ def open_study(experiment: Experiment, storage: BaseStorage, kept: Taken) -> tup
         load_if_exists=True,
     )
     check_identity(study, experiment)
-    plan = planned_trials(experiment)
-    check_replicates(study, experiment, plan.total)
+    check_replicates(study, experiment, planned)
     if taken.studies and WARM_START not in study.user_attrs:
         study.set_user_attr(WARM_START, json.loads(taken.model_dump_json()))
     if study.metric_names is None:  # for optuna-dashboard, which else calls them "Objective 0"
         with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
             study.set_metric_names([objective.metric for objective in search.objectives])
-    if study.user_attrs.get(PLANNED) != plan.total:
-        study.set_user_attr(PLANNED, plan.total)
+    if study.user_attrs.get(PLANNED) != planned:
+        study.set_user_attr(PLANNED, planned)
     return study, taken
 
 
@@ -71,8 +71,10 @@ def would_take(experiment: Experiment, url: str, kept: Taken) -> Taken:
         StoreError: If the ledger cannot be reached.
         UserError: If a study is not there, or has nothing to take.
     """
-    if not experiment.search.warm_start or _holds(kept, experiment):
-        return kept if experiment.search.warm_start else Taken()
+    if not experiment.search.warm_start:
+        return NOTHING
+    if _holds(kept, experiment):
+        return kept
     if not is_there(url):
         return take(experiment, optuna.storages.InMemoryStorage())  # says that there is no study yet
     with readable_store_errors(url):
@@ -85,7 +87,7 @@ def would_take(experiment: Experiment, url: str, kept: Taken) -> Taken:
 
 def _taken(experiment: Experiment, storage: BaseStorage, kept: Taken) -> Taken:
     if not experiment.search.warm_start:
-        return Taken()
+        return NOTHING
     try:
         study = optuna.load_study(study_name=experiment.name, storage=storage)
     except KeyError:

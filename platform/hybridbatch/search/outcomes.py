@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hybridbatch.search.pareto_order import positions
@@ -35,6 +35,18 @@ def _whole(values: Any, objectives: int) -> list[float]:
     """Return the objectives of one rung; NaN where an older version wrote the first one alone."""
     found = list(values) if isinstance(values, list) else [values]
     return found + [math.nan] * (objectives - len(found))
+
+
+def keeps_to_constraints(trial: FrozenTrial) -> bool:
+    """Return whether a trial breaks no bound of the search."""
+    return not any(excess > 0 for excess in trial.constraints.values())
+
+
+def best_first(trials: Iterable[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
+    """Return the complete trials that keep to all constraints, the best first, of equals the earlier one."""
+    kept = [trial for trial in trials if trial.state.name == "COMPLETE" and keeps_to_constraints(trial)]
+    places = positions([trial.values for trial in kept], [direction.name.lower() for direction in directions])
+    return [trial for _, trial in sorted(zip(places, kept, strict=True), key=lambda pair: (pair[0], pair[1].number))]
 
 
 def ranked(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> list[int]:

@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import optuna
-from optuna.trial import TrialState
 
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.assignment import Begun
 from hybridbatch.search.earlier_study import experiments_of
 from hybridbatch.search.identity import PLANNED
-from hybridbatch.search.pareto_order import positions
-from hybridbatch.search.planned import REPLICATE, is_replicate
+from hybridbatch.search.outcomes import best_first
+from hybridbatch.search.planned import REPLICATE
 from hybridbatch.spec import overrides
 from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.replicates import SEED
@@ -83,25 +82,12 @@ def decide_contenders(
     if asked is None:
         raise ValueError("no replicates are asked for")
     ended = len(trials)
-    best = ranked_contenders(trials[searched.start : ended], [one.name.lower() for one in study.directions])
+    best = [trial.number for trial in best_first(trials[searched.start :], study.directions)]
     of_folders = [known[number] for number in range(ended, ended + asked.contenders) if number in known]
     chosen = list(dict.fromkeys([*of_folders, *best]))[: asked.contenders]
     decided = Contenders(ended, tuple(chosen), asked.seeds, asked.contenders, searched.stop)
     study.set_user_attr(REPLICATES, decided._asdict() | {"at": datetime.now(UTC).isoformat(timespec="seconds")})
     return decided
-
-
-def ranked_contenders(trials: Sequence[FrozenTrial], directions: Sequence[str]) -> list[int]:
-    """Return the numbers of complete trials that keep to all constraints, the best first, of equals the earlier one."""
-    kept = [
-        trial
-        for trial in trials
-        if trial.state == TrialState.COMPLETE
-        and not is_replicate(trial)
-        and not any(excess > 0 for excess in trial.constraints.values())
-    ]
-    places = positions([trial.values or () for trial in kept], directions) if kept else []
-    return [number for _, number in sorted(zip(places, (trial.number for trial in kept), strict=True))]
 
 
 def check_replicates(study: optuna.Study, experiment: Experiment, planned: int) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.planned import PlannedTrials, resolve
 from hybridbatch.spec import overrides
-from hybridbatch.spec.experiment import Experiment, overlap
+from hybridbatch.spec.dotted_paths import overlap
+from hybridbatch.spec.experiment import Experiment
 from hybridbatch.spec.search_space import extremes, middle
 
 MOST = 256  # settings of the search; where there are more, the ends of one range after the other are tried

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from hybridbatch.foundation.seeds import derive_seed
 from hybridbatch.search.distributions import contains, space_to_optuna
 from hybridbatch.search.identity import identity
+from hybridbatch.search.outcomes import keeps_to_constraints
 from hybridbatch.search.planned import is_replicate
 from hybridbatch.search.seeded_sampler import SEED_BITS
 from hybridbatch.spec.experiment import Experiment
@@ -82,8 +83,7 @@ class StopRule:
         """Return the complete trials that keep to all constraints and lie in the space, as trials of that space."""
         known = []
         for trial in trials[self._baselines :]:
-            broken = any(excess > 0 for excess in trial.constraints.values())
-            if trial.state != TrialState.COMPLETE or broken or is_replicate(trial):
+            if trial.state != TrialState.COMPLETE or not keeps_to_constraints(trial) or is_replicate(trial):
                 continue
             params = {path: trial.params[path] for path in self._space if path in trial.params}
             if len(params) == len(self._space) and all(contains(self._space[path], params[path]) for path in params):

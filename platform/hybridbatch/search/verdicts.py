@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from hybridbatch.search.outcomes import RUNGS, rung_of, rungs_of, written_rungs
 from hybridbatch.search.pareto_order import positions
 from hybridbatch.search.planned import PlannedTrials, is_replicate, resolve
-from hybridbatch.spec.experiment import Experiment, Training, overlap
+from hybridbatch.spec.dotted_paths import overlap
+from hybridbatch.spec.experiment import Experiment, Training
 from hybridbatch.spec.trial import Rung
 
 if TYPE_CHECKING:

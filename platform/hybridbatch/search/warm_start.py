@@ -15,8 +15,7 @@ from optuna.trial import TrialState
 from hybridbatch.foundation.errors import UserError
 from hybridbatch.search.distributions import contains, in_type, space_to_optuna
 from hybridbatch.search.earlier_study import EarlierStudy, differences, earlier_study, flat, with_complement_paths
-from hybridbatch.search.outcomes import rungs_of
-from hybridbatch.search.pareto_order import positions
+from hybridbatch.search.outcomes import best_first, rungs_of
 from hybridbatch.search.planned import is_baseline, planned_trials
 from hybridbatch.spec import overrides
 from hybridbatch.spec.experiment import Experiment
@@ -96,7 +95,7 @@ def _points(
     points: list[TakenPoint] = []
     not_taken = _NotTaken()
     space = space_to_optuna(experiment.search.space)
-    for trial in _best_first(study):
+    for trial in best_first(study.trials, study.study.directions):
         if len(points) >= entry.points:
             break
         settings = study.settings_of(trial) or trial.params
@@ -118,18 +117,6 @@ def _points(
             number = first + len(tried) - 1
             points.append(TakenPoint(number=trial.number, trial=number, values=tuple(trial.values or ()), params=point))
     return points, not_taken
-
-
-def _best_first(study: EarlierStudy) -> list[FrozenTrial]:
-    """Return the complete trials that keep to the constraints of their study, the best first."""
-    kept = [
-        trial
-        for trial in study.trials
-        if trial.state == TrialState.COMPLETE and not any(excess > 0 for excess in trial.constraints.values())
-    ]
-    names = [direction.name.lower() for direction in study.study.directions]
-    places = positions([trial.values or () for trial in kept], names) if kept else []
-    return [trial for _, trial in sorted(zip(places, kept, strict=True), key=lambda pair: (pair[0], pair[1].number))]
 
 
 def _refusal(experiment: Experiment, point: Mapping[str, Any]) -> str | None:

@@ -10,12 +10,14 @@ from hybridbatch.foundation.registries import ARMS, BACKBONES, BATCH_KINDS, DATA
 from hybridbatch.spec.adapters import Lora
 from hybridbatch.spec.budget import Budget
 from hybridbatch.spec.constraints import Constraint, each_once
+from hybridbatch.spec.dotted_paths import overlap
 from hybridbatch.spec.names import NAME_PATTERN
 from hybridbatch.spec.objectives import Objective
 from hybridbatch.spec.points import refuse_outside
 from hybridbatch.spec.replicates import Replicates, refuse_replicates
 from hybridbatch.spec.resources import Resources, Stores
 from hybridbatch.spec.search_space import KEYS, Choice, IntegerRange, LogUniform, Uniform, distribution_name
+from hybridbatch.spec.seeds import Seed, Seeds
 from hybridbatch.spec.settings import ChosenFrom, EachFrom, Settings, rejected, unknown_name
 from hybridbatch.spec.sources import SourceSettings
 from hybridbatch.spec.stopping import Stop
@@ -24,7 +26,6 @@ from hybridbatch.spec.warm_start import WarmStart, refuse_warm_start
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
 
 Source = Annotated[SourceSettings, ChosenFrom(DATASETS, "dataset")]
 
@@ -243,7 +244,7 @@ class Search(Settings):
     enqueue: tuple[dict[str, Any], ...] = ()
     warm_start: Annotated[tuple[WarmStart, ...], Field(max_length=8)] = ()
     baselines: dict[str, dict[str, Any]] = {}
-    baseline_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
+    baseline_seeds: Seeds = (0,)
     sampler: Annotated[Settings, ChosenFrom(SAMPLERS, "kind")] = Field(
         default_factory=lambda: SAMPLERS.get("tpe")(kind="tpe")
     )
@@ -260,14 +261,6 @@ class Search(Settings):
         if len(set(names)) < len(names):
             raise rejected("an objective stands twice", seen=names, allowed="each metric once")
         return objectives
-
-    @field_validator("baseline_seeds")
-    @classmethod
-    def _each_seed_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds):
-            problem = "a seed stands twice: equal trials would make the seed noise look smaller than it is"
-            raise rejected(problem, seen=list(seeds), allowed="each seed once")
-        return seeds
 
     @model_validator(mode="after")
     def _each_path_is_set_once(self) -> Search:
@@ -330,11 +323,6 @@ class Search(Settings):
                     allowed="seeds under search.baseline_seeds, or one baseline seed alone",
                 )
         return self
-
-
-def overlap(path: str, other: str) -> bool:
-    """Return whether a value put at one of two dotted paths changes what is at the other."""
-    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
 
 
 class Experiment(Settings):

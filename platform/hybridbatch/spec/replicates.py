@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
+from hybridbatch.spec.dotted_paths import overlap
+from hybridbatch.spec.seeds import Seeds
 from hybridbatch.spec.settings import Settings, rejected
 
 SEED = "training.seed"
@@ -22,15 +24,7 @@ class Replicates(Settings):
     """
 
     contenders: Annotated[int, Field(ge=1, le=100)]
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=100)]
-
-    @field_validator("seeds")
-    @classmethod
-    def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds):
-            problem = "a seed stands twice: equal trials would make the spread look smaller than it is"
-            raise rejected(problem, seen=list(seeds), allowed="each seed once")
-        return seeds
+    seeds: Annotated[Seeds, Field(max_length=100)]
 
     @property
     def trials(self) -> int:
@@ -55,6 +49,6 @@ def refuse_replicates(replicates: Replicates | None, paths: Iterable[str], at: s
     if not searched:
         remedy = "leave replicates out; baselines have search.baseline_seeds"
         raise rejected("nothing is searched, so that no trial contends", at=at, remedy=remedy)
-    if any(f"{SEED}.".startswith(f"{path}.") or f"{path}.".startswith(f"{SEED}.") for path in searched):
+    if any(overlap(path, SEED) for path in searched):
         problem = "the seed is searched already: a trial with another seed would be another point of the search"
         raise rejected(problem, at=at, remedy=f"take {SEED} out of search.space, or leave replicates out")
